@@ -70,6 +70,22 @@ class UrlType(click.ParamType[str]):
     help="Where ComfyUI is.",
 )
 @click.option(
+    "--sdnext-url",
+    type=UrlType(),
+    envvar="VARIANTBUS_SDNEXT_URL",
+    default="http://127.0.0.1:7860",
+    show_default=True,
+    show_envvar=True,
+    help="Where SD.Next is.",
+)
+@click.option(
+    "--sdnext-auth-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="VARIANTBUS_SDNEXT_AUTH_FILE",
+    show_envvar=True,
+    help="File with one line user:password, if it was started with --auth.",
+)
+@click.option(
     "--swarmui-url",
     type=UrlType(),
     envvar="VARIANTBUS_SWARMUI_URL",
@@ -101,6 +117,8 @@ def main(  # noqa: PLR0913 - one parameter an option
     webui_url: str,
     webui_auth_file: Path | None,
     comfyui_url: str,
+    sdnext_url: str,
+    sdnext_auth_file: Path | None,
     swarmui_url: str,
     swarmui_token_file: Path | None,
 ) -> None:
@@ -110,6 +128,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     servers = {
         "webui": ServerAddress(url=webui_url, auth_file=webui_auth_file),
         "comfyui": ServerAddress(url=comfyui_url),
+        "sdnext": ServerAddress(url=sdnext_url, auth_file=sdnext_auth_file),
         "swarmui": ServerAddress(url=swarmui_url, auth_file=swarmui_token_file),
     }
     with user_errors(), service_loop() as loop:

@@ -33,6 +33,8 @@ class RunnerSettings(ServiceSettings, frozen=True, kw_only=True, forbid_unknown_
     webui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     webui_auth_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     comfyui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    sdnext_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
+    sdnext_auth_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     swarmui_url: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     swarmui_token_file: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
 
@@ -112,7 +114,10 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
     }
     if command == "runner":
         runner = settings.runner
-        files = {name: _expanded(getattr(runner, name)) for name in ("webui_auth_file", "swarmui_token_file")}
+        files = {
+            name: _expanded(getattr(runner, name))
+            for name in ("webui_auth_file", "sdnext_auth_file", "swarmui_token_file")
+        }
         found |= asdict(runner) | files
     elif command == "learning":
         # the one named runner is followed, as with the environment variables

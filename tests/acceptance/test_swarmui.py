@@ -9,7 +9,7 @@ from bus.contracts.jobs import PipelinesReply
 from tests.servers.swarmui import FakeSwarmui
 from tests.support.checker import check_everything
 from tests.support.helpers import wait_until
-from tests.support.workspace import COMMAND_SECONDS, ROOT, Workspace, steady_ports, view_of
+from tests.support.workspace import COMMAND_SECONDS, ROOT, Workspace, view_of
 
 EXAMPLE = (ROOT / "examples" / "swarmui_guidance.toml").read_text(encoding="utf-8")
 MODEL = "OfficialStableDiffusion/sd_xl_base_1.0"
@@ -53,27 +53,3 @@ def test_from_the_example_to_the_answer(workspace: Workspace, server: FakeSwarmu
             stars = 5 if variant.variant_value == BEST else 1
             learning.ask("image.rate", RateParams(experiment_id=name, image=image.sha256, stars=stars), RatedReply)
     assert workspace.run("recommend", name, "--json").json["value"] == BEST
-
-
-def test_a_server_that_is_started_again_in_the_middle_loses_no_job(workspace: Workspace, server: FakeSwarmui) -> None:
-    """The job waits, says why, and runs again."""
-    server.behaviour.keeps_sessions = False
-    runner = workspace.runner("--swarmui-url", server.url, ports=steady_ports())
-    learning = workspace.learning(runner)
-    server.hold()
-    text = EXAMPLE.replace("[3, 5, 7, 9]", "[3]").replace("jobs_per_variant = 3", "jobs_per_variant = 2")
-    file = workspace.write("experiment.toml", text)
-    wait_until(
-        lambda: not runner.ask("pipelines", {}, PipelinesReply).pipelines["swarmui"]["txt2img"].unavailable,
-        COMMAND_SECONDS,
-        what="what the server offers",
-    )
-    name = workspace.run("experiment", "run", file).out.strip()
-    wait_until(lambda: server.engine.begun, COMMAND_SECONDS, what="the job at the server")
-
-    server.stop()
-    wait_until(lambda: "cannot be reached" in workspace.run("job", "list").out, COMMAND_SECONDS, what="the reason")
-    server.start()
-
-    wait_until(lambda: view_of(learning, name).status == "completed", COMMAND_SECONDS, what="the end")
-    assert [image.seed for variant in view_of(learning, name).variants for image in variant.images] == [1234, 1235]

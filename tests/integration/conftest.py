@@ -16,6 +16,7 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.service import JobService
 from pipeline_runner.service import Runner
+from tests.servers.sdnext import FakeSdnext
 from tests.servers.swarmui import FakeSwarmui
 from tests.servers.webui import FakeWebui
 from tests.support.comfyui_jobs import ComfyuiJobs, open_comfyui_jobs
@@ -44,6 +45,14 @@ def _intact_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
     close_log = Log.close
     monkeypatch.setattr(Log, "close", close)
+
+
+@pytest.fixture
+def sdnext(no_leaks: None) -> Iterator[FakeSdnext]:  # noqa: ARG001 - it looks after us
+    """Return a fake SD.Next, which is stopped at the end."""
+    server = FakeSdnext()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

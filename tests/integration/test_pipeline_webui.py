@@ -267,7 +267,7 @@ def test_a_picture_to_start_from_that_is_none_is_refused(
 
 def test_progress_is_that_of_our_job(tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """It never falls and never says that it is done."""
-    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline_runner.pipelines.poller.POLL_SECONDS", 0.01)
     server = fake_webui()
     server.hold()
 

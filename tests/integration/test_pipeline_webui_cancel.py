@@ -53,7 +53,7 @@ class Started:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Look more often than a real server deserves; all that runs is ended before the server is."""
-    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("pipeline_runner.pipelines.poller.POLL_SECONDS", 0.02)
     monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.STOP_POLL_SECONDS", 0.02)
     yield
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("POST", "progress of"))]

@@ -269,7 +269,7 @@ def test_progress_that_says_nothing_does_no_harm(
     tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a hint: the answer ends the job, whether progress is stuck or not there at all."""
-    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline_runner.pipelines.poller.POLL_SECONDS", 0.01)
     server = fake_webui()
     server.stuck_progress = 0.01
     assert run(pipeline_of(tmp_path, server)).success

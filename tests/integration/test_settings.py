@@ -37,6 +37,8 @@ workers = 3
 webui_url = "http://127.0.0.1:7861"
 webui_auth_file = "secret"
 comfyui_url = "http://127.0.0.1:8189"
+sdnext_url = "http://127.0.0.1:7862"
+sdnext_auth_file = "secret"
 swarmui_url = "http://127.0.0.1:7802"
 swarmui_token_file = "secret"
 [learning]

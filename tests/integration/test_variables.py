@@ -99,7 +99,7 @@ def test_every_pipeline_is_tested_for_its_variables(tmp_path: Path) -> None:
     """A new one has to be added here, or to have such tests of its own."""
     installed = set(load_pipelines(Setup(outputs=Outputs(tmp_path))))
 
-    assert installed == {"embedded", "command", "noop", "webui", "comfyui", "swarmui"}
+    assert installed == {"embedded", "command", "noop", "webui", "comfyui", "sdnext", "swarmui"}
 
 
 @pytest.mark.parametrize("name", ["embedded", "command", "noop"])

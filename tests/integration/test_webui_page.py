@@ -47,7 +47,7 @@ def test_the_page_has_a_row_for_each_variable_and_no_other() -> None:
     assert table == [row(knob) for knob in KNOBS]
 
 
-@pytest.mark.parametrize("page", ["webui.md", "swarmui.md"])
+@pytest.mark.parametrize("page", ["webui.md", "sdnext.md", "swarmui.md"])
 def test_the_page_names_every_kind_of_error(page: str) -> None:
     """With what follows from it."""
     kinds = [line.split("`")[1] for line in (rules or "").splitlines() if line.startswith("| `")]

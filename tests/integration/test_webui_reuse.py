@@ -26,7 +26,7 @@ def server(fake_webui: Callable[..., FakeWebui]) -> FakeWebui:
 @pytest.fixture
 def runner(tmp_path: Path, server: FakeWebui, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebuiRunner]:
     """Yield a runner that has read the lists of the server once, and does not read them again."""
-    monkeypatch.setattr("pipeline_runner.pipelines.webui.generation.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("pipeline_runner.pipelines.poller.POLL_SECONDS", 0.02)
     one = WebuiRunner(tmp_path, server)
     yield one
     server.release()

@@ -6,7 +6,7 @@ A few parameters have the names here that they have with other servers, see `OUR
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct, convert
@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, convert
 from bus.contracts.fields import INT64_MAX
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec
 from pipeline_runner.pipelines.init_image import INIT_IMAGE
+from pipeline_runner.pipelines.names import Names, names_of
 from pipeline_runner.pipelines.time_limit import TIME_LIMIT
 
 SUFFIX: Final = ".safetensors"
@@ -66,14 +67,6 @@ class _Param(Struct):
     view_type: str | None = None
     extra_hidden: bool = False
     depend_non_default: str | None = None
-
-
-class Names(NamedTuple):
-    """Names of one kind, every spelling with the name that is meant, and what could mean several names."""
-
-    choices: tuple[str, ...]
-    spellings: Mapping[str, str]
-    ambiguous: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,13 +152,13 @@ def _stage(name: str, required: tuple[str, ...], offer: Offer) -> StageSpec:
 def _variable(name: str, knob: Knob, loras: Names) -> VariableSpec:
     names = knob.names
     marked = names or (loras if name == "prompt" else None)
-    also = [spelling for spelling in names.spellings if spelling not in names.choices] if names else []
+    also = names.also if names else ()
     return VariableSpec(
         kind=knob.kind,
         minimum=knob.minimum,
         maximum=knob.maximum,
         choices=names.choices if names else (),
-        also=(*also, "") if name == LORA else tuple(also),  # with and without it
+        also=(*also, "") if name == LORA else also,  # with and without it
         ambiguous=dict(marked.ambiguous) if marked else {},
         needs=knob.needs,
         target=knob.target,
@@ -258,13 +251,5 @@ def _files(some: Any) -> list[str]:
 
 def _names(files: Iterable[str]) -> Names:
     """Return the names of files; a file without its folder is meant as well, where that is sure."""
-    spellings = {file: clean(file) for file in files if file != _NO_CHOICE}
-    choices = tuple(dict.fromkeys(spellings.values()))
-    spellings |= {name: name for name in choices}
-    owners: dict[str, list[str]] = {}
-    for name in choices:
-        short = name.rpartition("/")[2]
-        if short not in spellings:
-            owners.setdefault(short, []).append(name)
-    spellings |= {short: some[0] for short, some in owners.items() if len(some) == 1}
-    return Names(choices, spellings, {short: tuple(some) for short, some in owners.items() if len(some) > 1})
+    real = [file for file in files if file != _NO_CHOICE]
+    return names_of({clean(file): (file, clean(file).rpartition("/")[2]) for file in real})

@@ -1,14 +1,13 @@
 """One job at the server: the request, a poll of its progress every second, and its end by the answer or by us."""
 
 import logging
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.http_client import Exchange, HttpClient, Reply, ServerFault
+from pipeline_runner.pipelines.poller import Poller
 from pipeline_runner.pipelines.webui.lists import API
 from pipeline_runner.pipelines.webui.settings import ASK_SECONDS, read_options
 from pipeline_runner.pipelines.webui.watch import (
@@ -22,9 +21,7 @@ from pipeline_runner.pipelines.webui.watch import (
 
 TASK_PATH: Final = "/internal/progress"
 TICK_SECONDS: Final = 0.05
-POLL_SECONDS: Final = 1.0  # between two polls of the progress
 STOP_POLL_SECONDS: Final = 0.2  # the same while our job must end
-UNREAD_STATES: Final = 100
 LOAD_SECONDS: Final = 60.0  # for a model to be moved
 INTERRUPT_AGAIN_SECONDS: Final = 5.0
 LEAVE_SECONDS: Final = 600.0  # after a stop request; a job that has not ended then is left to the server
@@ -57,7 +54,7 @@ class Generation:
         before = self._poll()
         watch = Watch(idle_before=before is not None and not before.busy)
         with self._client.long_post(self._path, self._payload) as post:
-            poller = _Poller(self._poll_with_settings)
+            poller = Poller(self._poll_with_settings, "progress of the web UI")
             try:
                 while not post.wait(TICK_SECONDS):
                     while state := poller.take():
@@ -161,29 +158,3 @@ def free_memory(client: HttpClient) -> None:
             client.post(f"{API}/reload-checkpoint", {}, seconds=LOAD_SECONDS)  # it would stay in main memory
     except ServerFault as fault:
         logger.warning("cannot free the server's memory: %s", fault.message)
-
-
-class _Poller:
-    """Polls the server every second in its own thread, so that a slow server does not block the job's thread."""
-
-    def __init__(self, poll: Callable[[], ServerState | None]) -> None:
-        """Start; the first poll is in a second."""
-        self._poll = poll
-        self._states: deque[ServerState] = deque(maxlen=UNREAD_STATES)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="progress of the web UI", daemon=True)
-        self._thread.start()
-
-    def take(self) -> ServerState | None:
-        """Return the oldest state that was not returned yet, None if there is none."""
-        return self._states.popleft() if self._states else None
-
-    def close(self) -> None:
-        """Stop after the poll that is under way."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(POLL_SECONDS):
-            if state := self._poll():
-                self._states.append(state)
