@@ -90,7 +90,7 @@ year: tools ## Simulate YEAR_DAYS (default 365) of ten experiments a day with a 
 stall: tools ## Break connections of peers that read nothing, and flood services with resets, for STALL_SECONDS.
 	STALL_SECONDS=$${STALL_SECONDS:-600} $(BIN)/python -m pytest -q -s tests/acceptance/test_stalled_peers.py --timeout=0
 
-SIMULATE ?= --runs 60
+SIMULATE ?=
 
 simulate: tools ## Measure how often answers and searches are right, on simulated experiments; about an hour, options in SIMULATE.
 	$(BIN)/python -m tests.simulation $(SIMULATE)

@@ -58,14 +58,15 @@ class Moment(NamedTuple):
     enough: bool | None  # did so many more observations as were said decide? nil where nothing was said
 
 
-def tasks_of(scales: Sequence[Scale], runs: int, seed: int, *, wild: bool) -> list[Task]:
-    """Return what there is to do."""
+def tasks_of(scales: Sequence[Scale], runs: int, seed: int, kinds: Sequence[str] = (), *, wild: bool) -> list[Task]:
+    """Return what there is to do, of some kinds of worlds or of all."""
     return [
         Task(scale, kind, layout, wild, run, seed)
         for scale in scales
         for layout in LAYOUTS[scale]
         for run in range(runs)
         for kind in EVERY_KIND
+        if kind in (kinds or EVERY_KIND)
     ]
 
 

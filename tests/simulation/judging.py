@@ -43,13 +43,14 @@ class Talk(NamedTuple):
     good: tuple[bool, ...]
 
 
-def tasks_of(scales: Sequence[Scale], runs: int, seed: int, *, wild: bool) -> list[Task]:
-    """Return what there is to do."""
+def tasks_of(scales: Sequence[Scale], runs: int, seed: int, kinds: Sequence[str] = (), *, wild: bool) -> list[Task]:
+    """Return what there is to do, of some kinds of worlds or of all."""
     return [
         Task(scale, way, kind, wild, run, seed)
         for scale in scales
         for run in range(runs)
         for kind in KINDS
+        if kind in (kinds or KINDS)
         for way in WAYS[scale]
     ]
 

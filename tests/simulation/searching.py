@@ -57,13 +57,16 @@ class Race(NamedTuple):
     right: bool  # was the last answer a good one?
 
 
-def tasks_of(layouts: Sequence[Layout], ways: Sequence[str], runs: int, seed: int, *, wild: bool) -> list[Task]:
-    """Return what there is to do."""
+def tasks_of(
+    layouts: Sequence[Layout], ways: Sequence[str], runs: int, seed: int, kinds: Sequence[str] = (), *, wild: bool
+) -> list[Task]:
+    """Return what there is to do, of some kinds of worlds or of all."""
     return [
         Task(way, kind, layout, wild, run, seed)
         for layout in layouts
         for run in range(runs)
         for kind in KINDS
+        if kind in (kinds or KINDS)
         for way in ways
         if way != "Optuna GPSampler" or has_torch()
     ]
@@ -116,7 +119,7 @@ def report(races: Iterable[Race]) -> str:
     name = f"{first.task.layout} values{', 10 % wild scores' if first.task.wild else ''}"
     curves = []
     for group in (FOUR, ALL):
-        for way in ways:
+        for way in ways if by[first.task.way, group] else ():
             found = by[way, group]
             shares = [float(np.mean([one.good[at] for one in found])) for at in range(len(counts))]
             to = needed(counts, shares, GOOD_ENOUGH)
