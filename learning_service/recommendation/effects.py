@@ -2,8 +2,8 @@
 
 The decomposition of ANOVA (Sobol 1993; Saltelli et al., Variance based sensitivity analysis of model output, Computer
 Physics Communications 181, 2010), of each of some members of the belief: so doubt about the scores is in the intervals.
-Where all points of the grid are values of the plan, it is that of their means; else the model tells of the rest of the
-grid (`layout.explained`).
+It is that of the means of all points of the grid; of those that are no values of the plan the model tells, and of very
+large grids it tells the effects themselves (`layout.explained`).
 """
 
 from collections.abc import Callable, Sequence
@@ -84,8 +84,9 @@ def _decomposed(belief: Belief, layout: Layout, found: anova.Effects) -> tuple[A
         means = belief.besides[some, 0]
         weights = belief.besides[some, 1:] - means[:, None]
     else:
+        sample = np.concatenate([sample, belief.besides[some]], axis=1)
         means = sample.mean(axis=1)
-        weights = sample @ found.columns / len(layout)
+        weights = sample @ found.columns / layout.rows
     left = sample - means[:, None] - weights @ found.columns.T
     return means, np.asarray(weights, np.float64), np.asarray((left**2).mean(axis=1), np.float64)
 

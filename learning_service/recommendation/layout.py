@@ -33,6 +33,7 @@ SHARED: Final = 0.5  # of the effect of one axis, between two words of another
 EVEN: Final = 1e-6  # of an axis, by which equal steps may differ
 KNOTS: Final = 48  # places of an axis that carry its curve; others are interpolated
 NEGLIGIBLE: Final = 1e-4  # of the largest part of a basis
+MOST_COMPLETED: Final = 1000  # points of a grid
 MOST_COLUMNS: Final = 96
 KEPT: Final = 4  # layouts whose columns are not made anew: of 2,000 values on a grid these are 14 MB
 STEP: Final = 0.64  # of the variance of values whose curve breaks off
@@ -45,13 +46,18 @@ LEAST_VALUES: Final = 4  # of an axis on which a step is told from a curve
 class Layout:
     """The places of the values on each axis, 0..1; for words these are numbers that only tell them apart."""
 
-    axes: tuple[tuple[bool, bytes], ...]  # is it in order?; one float for each value
-    count: int
+    axes: tuple[tuple[bool, bytes], ...]  # is it in order?; one float for each value, then for each other point
+    count: int  # of the values; behind them may be points of the grid that are none
     names: tuple[str, ...] = ()  # of the axes, where there are several
     is_explained: bool = False  # the effects of the axes are asked for, too
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def rows(self) -> int:
+        """How many points there are, with those that are no values."""
+        return len(self.axes[0][1]) // np.dtype(np.float64).itemsize if self.axes else self.count
 
     @property
     def has_neighbours(self) -> bool:
@@ -100,9 +106,24 @@ def arrange(values: Sequence[VariantValue]) -> Layout:
 
 
 def explained(layout: Layout) -> Layout:
-    """Return the layout of a grid with what tells the effects of its axes, where its own points do not."""
-    sizes = [len(np.unique(np.frombuffer(places))) for _, places in layout.axes]
-    return replace(layout, is_explained=len(sizes) > 1 and len(layout) < prod(sizes))
+    """Return the layout of a grid with what tells the effects of its axes, where its own points do not.
+
+    These are the missing points, or where there are too many the rows of the effects.
+    """
+    levels = [np.unique(np.frombuffer(places)) for _, places in layout.axes]
+    size = prod(map(len, levels))
+    if len(levels) < 2 or len(layout) == size:  # noqa: PLR2004 - a grid
+        return layout
+    if size > MOST_COMPLETED:
+        return replace(layout, is_explained=True)
+    known = np.array([np.frombuffer(places) for _, places in layout.axes]).T
+    there = set(map(tuple, known.tolist()))
+    missing = [point for point in product(*(row.tolist() for row in levels)) if point not in there]
+    every = np.concatenate([known, missing])
+    rows = [
+        (ordered, np.ascontiguousarray(row).tobytes()) for (ordered, _), row in zip(layout.axes, every.T, strict=True)
+    ]
+    return replace(layout, axes=tuple(rows))
 
 
 def without_order(count: int) -> Layout:
@@ -151,7 +172,7 @@ def step_bases(layout: Layout) -> list[Basis]:
 
 def _single(layout: Layout) -> Array:
     besides = 1 + effects(layout.axes).columns.shape[1] if layout.is_explained else 0
-    return np.concatenate([np.ones(len(layout)), np.zeros(besides)])
+    return np.concatenate([np.ones(layout.rows), np.zeros(besides)])
 
 
 def _axis(row: list[Scalar]) -> tuple[bool, bytes]:
@@ -242,7 +263,7 @@ def _crossed(layout: Layout, parts: Sequence[Array]) -> Basis:
 
 def _rows(layout: Layout, parts: Sequence[Array]) -> Array:
     """Return the products of the columns of the values of all axes, values x columns."""
-    count = len(layout)
+    count = layout.rows
     columns = np.ones((len(_single(layout)), 1))
     for axis, ((_, places), part) in enumerate(zip(layout.axes, parts, strict=True)):
         place = np.unique(np.frombuffer(places), return_inverse=True)[1]
@@ -253,7 +274,7 @@ def _rows(layout: Layout, parts: Sequence[Array]) -> Array:
 
 
 def _basis(layout: Layout, columns: Array) -> Basis:
-    count = len(layout)
+    count = layout.rows
     columns = _largest(columns, count)
     columns[count + 1 :] += columns[count : count + 1]
     rest = np.zeros(len(columns))

@@ -125,17 +125,18 @@ def certainty(belief: Belief, leader: int, untried: Iterable[int], margin: float
 
 
 def front_of(belief: Belief, counts: Array, seconds: Array, margin: float) -> list[int]:
-    """Return the values of which each is noticeably better than all faster ones, the fastest first (the Pareto front).
+    """Return the values of which each is noticeably better than all noticeably faster ones, the fastest first.
 
-    They are known from two looks or more, or from as much as two looks tell.
+    It is the Pareto front of those that are known from two looks or more, or from as much as two looks tell.
     """
     known = np.flatnonzero((np.maximum(counts, belief.looks) >= ENOUGH) & (counts > 0) & ~np.isnan(seconds))
     means = belief.means
     front: list[int] = []
-    for one in sorted(known.tolist(), key=lambda one: (seconds[one], -means[one], one)):
-        if not front or means[one] > means[front[-1]] + margin:
-            front.append(one)
-    return front
+    while len(known):
+        good = known[means[known] >= means[known].max() - margin]
+        front.append(int(min(good, key=lambda one: (seconds[one], -means[one], one))))
+        known = known[seconds[known] <= FASTER * seconds[front[-1]]]
+    return front[::-1]
 
 
 def more_needed(belief: Belief, leader: int, rivals: Sequence[int], margin: float, *, paired: bool) -> int | None:

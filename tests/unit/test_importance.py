@@ -57,7 +57,7 @@ def test_what_better_values_cost_and_what_single_prompts_show_has_a_line() -> No
     made = replace(answer(), pareto=front, blocks=blocks[:2])
     assert choice_lines(made) == [
         "better takes longer: 4 (0.5 s, 3), 8 (1.25 s, 4.5)",
-        'under "a cat 0" 8 (90 %), under "a cat 1" 8',
+        'single prompts: under "a cat 0" 8 (90 %), under "a cat 1" 8',
     ]
     assert why_lines(made) == choice_lines(made)
     assert choice_lines(replace(made, pareto=UNSET, blocks=blocks))[0].endswith("and 2 more")

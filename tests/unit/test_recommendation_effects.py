@@ -149,3 +149,23 @@ def test_a_value_of_several_variables_reads_as_a_list() -> None:
     """The first one leads."""
     assert value_text({"cfg": 4, "steps": 20, "sampler": "euler"}) == "cfg 4 with steps 20 and sampler euler"
     assert value_text({"cfg": 4}) == "cfg 4"
+
+
+def test_of_a_grid_of_thousands_a_few_dozen_points_tell_what_matters() -> None:
+    """The effects themselves are asked for then, and not what each point would show."""
+    random = np.random.default_rng(1)
+    points = random.permutation(np.array(list(product(range(4), repeat=6))))[:80]
+    values: list[VariantValue] = [dict(zip("abcdef", map(int, point), strict=True)) for point in points]
+    truth = -0.3 * (points[:, 0] - 1.0) ** 2 + 0.2 * (points[:, 1] - 1.5) * (points[:, 2] - 1.5)
+    scores = [
+        Score(variant_index=at, repeat_index=seed, score=float(truth[at] + 0.05 * random.normal()))
+        for at in range(len(points))
+        for seed in (0, 1)
+    ]
+    plan = [Candidate(index=at, value=value) for at, value in enumerate(values)]
+    axes, pairs = found(made := recommend(scores, plan, QUALITY, "a x b x c x d x e x f"))
+    assert made.effects is not UNSET
+    assert made.effects[0].name == "a"
+    assert pairs["b", "c"].probability > 0.9
+    assert max(axes[name].probability for name in "def") < 0.1
+    assert axes["a"].values[1].mean == pytest.approx(0.0, abs=0.1)

@@ -59,7 +59,8 @@ def choice_lines(made: RecommendationUpdated) -> list[str]:
             f'under "{name}" {value_text(one.value)}' + (f" ({percent(one.probability)})" if one.probability else "")
             for name, one in zip(names, made.blocks, strict=True)
         ]
-        lines.append(f"{', '.join(best[:NAMED])}{f' and {len(best) - NAMED} more' if len(best) > NAMED else ''}")
+        more = f" and {len(best) - NAMED} more" if len(best) > NAMED else ""
+        lines.append(f"single prompts: {', '.join(best[:NAMED])}{more}")
     return lines
 
 
