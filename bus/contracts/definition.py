@@ -84,7 +84,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     blocks: tuple[Block, ...] = ()
     objective: Annotated[str, bounds(min_length=1, max_length=100)] = "stars"
     goal: Annotated[str, words("maximize", "minimize")] | None = None
-    within: Annotated[str, bounds(min_length=1, max_length=16)] | None = None
+    within: Annotated[str, bounds(min_length=1, max_length=100)] | None = None
     mode: Annotated[str, words("grid", "adaptive")] = "grid"
     budget: Annotated[int, bounds(ge=1, le=100_000)] | None = None
     stop_p_best: Annotated[float, bounds(gt=0.5, lt=1)] = 0.9

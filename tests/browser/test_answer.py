@@ -48,3 +48,20 @@ def test_values_with_an_order_have_a_curve(page: Page, workspace: Workspace) -> 
     page.goto(f"http://{dashboard.address}/#/e/{plain}/answer")
     expect(page.locator(".plot tbody tr")).to_have_count(3, timeout=WAIT)
     expect(curve).to_have_count(0)
+
+
+def test_of_several_variables_it_is_shown_which_one_matters(page: Page, workspace: Workspace) -> None:
+    """Each value of each variable has its mean over all values of the other, the most important variable first."""
+    workspace.learning(workspace.runner())
+    dashboard = Dashboard(workspace)
+    variables = (
+        '[[variables]]\nname = "cfg_scale"\nvalues = [0.25, 1]\n[[variables]]\nname = "steps"\nvalues = [4, 8]\n'
+    )
+    name = submit(workspace, f"{ANSWER.partition('[variable]')[0]}{variables}")
+
+    page.goto(f"http://{dashboard.address}/#/e/{name}/answer")
+    table = page.get_by_role("region", name="Variables")
+    expect(table.locator("tbody tr")).to_have_count(4, timeout=WAIT)
+    expect(table.locator("tbody tr").first).to_contain_text("cfg_scale")
+    expect(table.locator("circle.mean")).to_have_count(4)
+    expect(page.locator(".why li").first).to_contain_text("What matters: cfg_scale")
