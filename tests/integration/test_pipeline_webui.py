@@ -302,3 +302,35 @@ def test_a_picture_is_decoded_twice_at_most(tmp_path: Path, fake_webui: Fake, mo
 
     assert run(pipeline).success
     assert len(opened) == 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"), [({"batch_size": 4}, 4), ({"n_iter": 3}, 3), ({"batch_size": 2, "n_iter": 2}, 4)]
+)
+@pytest.mark.parametrize("grid", [False, True])
+def test_a_batch_gives_all_its_pictures_each_with_its_seed(
+    tmp_path: Path, fake_webui: Fake, sizes: dict[str, Any], count: int, *, grid: bool
+) -> None:
+    """Not the grid that stands before them, nor what extensions add behind them."""
+    server = fake_webui()
+    server.worker.grid, server.worker.appended = grid, 2
+
+    result = run(pipeline_of(tmp_path, server), {**CONFIG, **sizes})
+
+    assert [image.seed for image in result.images] == list(range(7, 7 + count))
+    assert len({image.sha256 for image in result.images}) == count
+    for image in result.images:
+        with Image.open(tmp_path / image.path) as opened:
+            assert f"Seed: {image.seed}" in opened.info["parameters"]
+    assert result.warnings == ()
+
+
+def test_a_batch_of_which_some_do_not_come_is_told(tmp_path: Path, fake_webui: Fake) -> None:
+    """What came counts."""
+    server = fake_webui()
+    server.worker.withheld = 1
+
+    result = run(pipeline_of(tmp_path, server), {**CONFIG, "batch_size": 3})
+
+    assert len(result.images) == 2
+    assert result.warnings == ("2 of 3 pictures came",)

@@ -106,6 +106,7 @@ class JobWorker:
     failures: list[tuple[int, Any]] = field(default_factory=list)
     step_seconds: float = 0.0
     grid: bool = False
+    withheld: int = 0  # pictures of a batch that do not come
     appended: int = 0
     same_second: bool = False
 
@@ -261,8 +262,11 @@ class JobWorker:
     def _answer(self, fields: Mapping[str, Any], used: Mapping[str, Any], text: str, whole: bool) -> dict[str, Any]:
         size = self.substitute.get("real_size") or _size(used)
         seed = hashlib.sha256(f"{text} {used['paint']}".encode()).digest() if whole else b"\x80\x80\x80"  # half: grey
-        images = [self._encode(Image.new("RGB", size, tuple(seed[:3])), text)]
-        texts = [text]
+        count = max(1, int(fields["batch_size"]) * int(fields["n_iter"]) - self.withheld)
+        seeds = [used["seed"] + at for at in range(count)]
+        texts = [text.replace(f"Seed: {used['seed']}", f"Seed: {one}") for one in seeds]
+        colours = [tuple((part + 40 * at) % 256 for part in seed[:3]) for at in range(count)]
+        images = [self._encode(Image.new("RGB", size, colour), one) for colour, one in zip(colours, texts, strict=True)]
         if self.grid:
             images, texts = [self._encode(Image.new("RGB", (8, 8)), "grid"), *images], ["grid", *texts]
         images += [self._encode(Image.new("RGB", (16, 16)), "map") for _ in range(self.appended)]
@@ -272,7 +276,7 @@ class JobWorker:
             "negative_prompt": used["negative_prompt"],
             "all_negative_prompts": [used["negative_prompt"]],
             "seed": used["seed"],
-            "all_seeds": [used["seed"]],
+            "all_seeds": seeds,
             "subseed": used["subseed"],
             "subseed_strength": used["subseed_strength"],
             "width": used["width"],

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipeline_runner.pipelines.http_client import Reply, ServerFault
-from pipeline_runner.pipelines.webui.answer import Answer, effective_of, read_answer
+from pipeline_runner.pipelines.webui.answer import Answer, Further, count_of, effective_of, read_answer
 
 TEXT = 'x\nSteps: 4, Schedule type: Karras, Distilled CFG Scale: 3.5, Lora hashes: "a: 11"'
 INFO: dict[str, Any] = {
@@ -45,6 +45,20 @@ def test_the_first_picture_is_taken_and_no_grid_or_map() -> None:
 
     assert (answer.image, answer.infotext, answer.seed) == (b"picture", TEXT, 9)
     assert (answer.job_timestamp, answer.parameters["Schedule type"]) == ("20260101000001", "Karras")
+
+
+def test_each_picture_of_a_batch_has_its_seed_and_its_text() -> None:
+    """Behind the grid, and before what extensions add; where the server tells less, nothing is made up."""
+    info = {**INFO, "index_of_first_image": 1, "infotexts": ["grid", TEXT, "second", 3], "all_seeds": [9, 10]}
+    names = ("grid", "picture", "two", "three", "map")
+    reply = Reply(200, json.dumps({"images": [encoded(name) for name in names], "info": json.dumps(info)}).encode())
+
+    answer = read_answer("txt2img", reply, 3)
+    assert (answer.image, answer.seed) == (b"picture", 9)
+    assert answer.further == (Further(b"two", "second", 10), Further(b"three", "", None))
+    assert len(read_answer("txt2img", reply, 9).further) == 3
+    assert read_answer("txt2img", reply).further == ()
+    assert (count_of({}), count_of({"n_iter": 3}), count_of({"n_iter": 3, "batch_size": 2})) == (1, 3, 6)
 
 
 def test_a_data_url_is_read_too() -> None:

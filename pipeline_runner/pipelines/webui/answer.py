@@ -3,9 +3,10 @@
 import base64
 import binascii
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bus.contracts.fields import Config
 from pipeline_runner.outputs.infotext import read_infotext
@@ -15,21 +16,31 @@ from pipeline_runner.pipelines.server_values import number, scalar, whole
 NO_INFO = "info: the server does not say what it used"
 
 
+class Further(NamedTuple):
+    """A further picture of a batch."""
+
+    image: bytes
+    infotext: str
+    seed: int | None  # the one that was used
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One picture as the server encoded it.
+    """What the server made: one picture as it encoded it, or several.
 
     Attributes:
-        image: The file.
+        image: The file of the first one.
         infotext: What stands in the picture's text chunk `parameters`.
         info: What the server says of the run.
         parameters: The last line of the infotext, by the names that it has there.
+        further: The other pictures.
     """
 
     image: bytes
     infotext: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    further: tuple[Further, ...] = ()
 
     @property
     def seed(self) -> int | None:
@@ -43,8 +54,8 @@ class Answer:
         return str(self.info.get("job_timestamp") or "")
 
 
-def read_answer(stage: str, reply: Reply) -> Answer:
-    """Take the one picture out of a successful answer.
+def read_answer(stage: str, reply: Reply, count: int = 1) -> Answer:
+    """Take so many pictures out of a successful answer, or as many as there are.
 
     Raises:
         ServerFault: it has none (`server_error`).
@@ -55,14 +66,39 @@ def read_answer(stage: str, reply: Reply) -> Answer:
     if stage == "upscale":
         return Answer(image=_decoded(body.get("image")))
     info = _info(body.get("info"))
-    # a grid may stand before the picture, and what extensions add stands behind it
+    # a grid may stand before the pictures, and what extensions add stands behind them
     index = info.get("index_of_first_image") or 0
     images = body.get("images")
     if not isinstance(images, list) or not isinstance(index, int) or not 0 <= index < len(images):
         raise ServerFault("server_error", "the server answered without a picture")
+    text = _text(info, index)
+    return Answer(
+        image=_decoded(images[index]),
+        infotext=text,
+        info=info,
+        parameters=read_infotext(text),
+        further=tuple(
+            Further(_decoded(image), _text(info, index + at), _seed(info, at))
+            for at, image in enumerate(images[index + 1 : index + count], 1)
+        ),
+    )
+
+
+def _text(info: Mapping[str, Any], at: int) -> str:
+    """Return the text of a picture, which has the place of the picture itself."""
     texts = info.get("infotexts")
-    text = texts[index] if isinstance(texts, list) and index < len(texts) and isinstance(texts[index], str) else ""
-    return Answer(image=_decoded(images[index]), infotext=text, info=info, parameters=read_infotext(text))
+    return texts[at] if isinstance(texts, list) and at < len(texts) and isinstance(texts[at], str) else ""
+
+
+def _seed(info: Mapping[str, Any], at: int) -> int | None:
+    """Return the seed of a picture; grids have none."""
+    seeds = info.get("all_seeds")
+    return whole(seeds[at]) if isinstance(seeds, list) and at < len(seeds) else None
+
+
+def count_of(config: Config) -> int:
+    """Return how many pictures a configuration asks for."""
+    return math.prod(size for name in ("batch_size", "n_iter") if isinstance(size := config.get(name, 1), int))
 
 
 def effective_of(answer: Answer) -> Config:

@@ -13,7 +13,7 @@ from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.difference import Difference, spoiled
 from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
 from pipeline_runner.pipelines.time_limit import timeout_of
-from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, effective_of, read_answer
+from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, Further, count_of, effective_of, read_answer
 from pipeline_runner.pipelines.webui.asked import asked_for, other_names
 from pipeline_runner.pipelines.webui.drift import Size, differences, upscaled
 from pipeline_runner.pipelines.webui.echoes import further_differences
@@ -94,7 +94,7 @@ class WebuiJob:
         kind = kind_of(answer.image)
         found = self._differences(answer, (kind.width, kind.height), loras_told=loras_told and self._tells_loras())
         self.made = Made(
-            job_id=self._job.job_id, answer=replace(answer, image=b""), as_asked=not found, seen=self._seen
+            job_id=self._job.job_id, answer=replace(answer, image=b"", further=()), as_asked=not found, seen=self._seen
         )
         return self._judged(outputs, answer, kind, found, seconds)
 
@@ -130,7 +130,7 @@ class WebuiJob:
         generation = Generation(self._client, STAGES[stage].path, payload, self._deadline)
         reply, watch = generation.run(progress, cancelled)
         self._seen = watch.settings
-        answer = read_answer(stage, reply) if reply.ok else None
+        answer = read_answer(stage, reply, count_of(job.config)) if reply.ok else None
         if watch.was_halted(answer.job_timestamp if answer else ""):
             raise ServerFault("interrupted", INTERRUPTED)
         if answer is None:
@@ -153,10 +153,16 @@ class WebuiJob:
             return JobResult(success=False, error=error, effective=effective, warnings=warnings, seconds=seconds)
         planned = config.get("seed") if self._job.stage != "upscale" else None
         seed = answer.seed if answer.seed is not None else planned
-        image = outputs.save_image(
-            self._job, answer.image, kind, seed=seed if isinstance(seed, int) else None, parameters=answer.infotext
-        )
-        return JobResult(success=True, images=(image,), effective=effective, warnings=warnings, seconds=seconds)
+        first = Further(answer.image, answer.infotext, seed if isinstance(seed, int) else None)
+        # a job has all its pictures or none: each is read before one is saved
+        made = [(first, kind), *((one, kind_of(one.image)) for one in answer.further)]
+        images = [
+            outputs.save_image(self._job, one.image, its_kind, seed=one.seed, parameters=one.infotext)
+            for one, its_kind in made
+        ]
+        count = count_of(config) if self._job.stage != "upscale" else 1
+        warnings += (f"{len(images)} of {count} pictures came",) if len(images) < count else ()
+        return JobResult(success=True, images=tuple(images), effective=effective, warnings=warnings, seconds=seconds)
 
     def _differences(self, answer: Answer, size: Size, *, loras_told: bool) -> list[Difference]:
         init, asked = self._pictures.init, self._asked

@@ -50,6 +50,7 @@ _ONE: Final = ("txt2img",)
 _TWO: Final = ("img2img",)
 _BOTH: Final = ("txt2img", "img2img")
 _EXTRA: Final = ("upscale",)
+BATCHES: Final = 64  # pictures at once, and batches one after the other, at most
 _HIRES: Final = ("enable_hr",)
 _MASK: Final = ("mask",)
 KNOBS: Final = (
@@ -81,6 +82,8 @@ KNOBS: Final = (
     Knob(name="subseed_strength", kind="float", target="subseed_strength", stages=_BOTH, minimum=0, maximum=1),
     Knob(name="width", kind="int", target="width", stages=_BOTH, minimum=64, maximum=MAX_SIDE, unit="pixels"),
     Knob(name="height", kind="int", target="height", stages=_BOTH, minimum=64, maximum=MAX_SIDE, unit="pixels"),
+    Knob(name="batch_size", kind="int", target="batch_size", stages=_BOTH, minimum=1, maximum=BATCHES),
+    Knob(name="n_iter", kind="int", target="n_iter", stages=_BOTH, minimum=1, maximum=BATCHES),
     Knob(name="model", kind="str", target=f"{OVERRIDE}sd_model_checkpoint", stages=_BOTH, names="models", slow=True),
     Knob(name="vae", kind="str", target=f"{OVERRIDE}sd_vae", stages=_BOTH, names="vaes", slow=True, forge=False),
     Knob(name="vae", kind="str", target=MODULES, stages=_BOTH, names="vaes", slow=True, forge=True),

@@ -33,7 +33,7 @@ class Stage:
 
 
 _MASK: Final = {"mask": VariableSpec(kind="str", target="the mask in this file on the runner's machine")}
-# One picture a job, and no value that the server would choose by chance.
+# One picture a job unless it says more, and no value that the server would choose by chance.
 _DIFFUSION: Final = {
     "batch_size": 1,
     "n_iter": 1,
