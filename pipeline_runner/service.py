@@ -151,7 +151,12 @@ class Runner:
         )
         jobs.add_to(self.publisher.methods)
         self._rescoring = Rescoring(
-            self._loop, self._service.store, self._measuring, check=jobs.check_score, write=self._write_scores
+            self._loop,
+            self._service.store,
+            self._measuring,
+            check=jobs.check_score,
+            write=self._write_scores,
+            waits=lambda: any(one.exclusive for one in self._service.store.running()),
         )
         self.publisher.methods.add_steps("job.score", ScoreParams, self._rescoring.ask)
         self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
@@ -225,6 +230,7 @@ class Runner:
                 self._queues[record.pipeline].note_answer()
         for record, fault in faults.values():
             self._hold_up(record, fault)
+        self._rescoring.go_on()
         return taken
 
     def _room_changed(self, reason: str) -> None:

@@ -7,6 +7,7 @@ from bus.protocol.validation import near_miss
 from learning_service.experiments.model import Experiment
 from learning_service.recommendation.evidence import Objective
 
+CHANGE: Final = "change"  # the scorer that compares each picture with that of the first value
 NAMED: Final = 5  # metrics in one sentence
 DEED: Final = {"stars": "rate", "preference": "compare"}
 
@@ -17,6 +18,7 @@ class Reported(NamedTuple):
     completed: int
     metrics: list[str]  # their names
     level: int  # how much their results say to who looks at them, see `bus.contracts.media`
+    is_changeless: bool = False  # with the same seed, every value has made the picture of the first one
 
 
 def reported_by(experiment: Experiment) -> Reported:
@@ -24,7 +26,23 @@ def reported_by(experiment: Experiment) -> Reported:
     variants = list(experiment.variants.values())
     names = sorted({name for variant in variants for name in variant.metric_sums})
     level = max((level_of(image) for variant in variants for image in variant.images), default=0)
-    return Reported(experiment.counts.completed, names, level)
+    return Reported(experiment.counts.completed, names, level, _is_changeless(experiment))
+
+
+def _is_changeless(experiment: Experiment) -> bool:
+    """Return whether the scorer `change` has found no difference, in any picture of any value."""
+    score = experiment.definition.score
+    if score is None or CHANGE not in score.use:
+        return False
+    others = [one for index, one in experiment.variants.items() if index and one.completed]
+    return bool(others) and all(one.metric_sums.get(CHANGE) == (0.0, one.completed) for one in others)
+
+
+def changeless_text(variable: str, reported: Reported) -> str:
+    """Return that a variable changes nothing, "" if it does or nobody has looked; more jobs would show the same."""
+    if not reported.is_changeless:
+        return ""
+    return f"{variable} changes nothing: with the same seed, all values so far make the same picture"
 
 
 def problem_of(experiment_id: str, objective: Objective, seen: int, reported: Reported) -> str:

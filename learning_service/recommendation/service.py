@@ -29,7 +29,7 @@ from learning_service.experiments.plan import plan_space
 from learning_service.experiments.space import Space
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import Observations, objective_of, observe
-from learning_service.recommendation.obstacles import problem_of, remark_on
+from learning_service.recommendation.obstacles import changeless_text, problem_of, remark_on
 from learning_service.storage.store import LearningStore
 
 REST_SECONDS: Final = 0.2  # between two of one experiment, as jobs may end by the hundred
@@ -233,6 +233,9 @@ def make_recommendation(experiment: Experiment, seen: Observations) -> Recommend
     content = asdict(made)
     if remark := remark_on(seen.objective, len(seen.seen), seen.reported):
         content["sentence"] += f"; {remark}"
+    if same := changeless_text(variable, seen.reported):
+        content["sentence"] += f"; {same}"
+        content["problem"] = same
     return RecommendationUpdated(experiment_id=name, **content)
 
 

@@ -55,10 +55,14 @@ class Rescoring:
         *,
         check: Callable[[NormalizedJobRecord | None, ScoreSettings], None],
         write: Callable[[str, ScoreSettings, dict[str, float]], None],
+        waits: Callable[[], bool],
     ) -> None:
-        """`check` refuses scorers that a job, or none at all, cannot have; `write` adds measures to a job."""
+        """`check` refuses scorers that a job, or none at all, cannot have; `write` adds measures to a job.
+
+        While `waits` returns true, none is begun: a job runs that is to run alone.
+        """
         self._loop, self._store, self._measuring, self._check = loop, store, measuring, check
-        self._write = write
+        self._write, self._waits = write, waits
         self._wishes: dict[str, Wish] = {}  # by job
         self._counts: Counter[str] = Counter()  # by experiment
         self._problems: dict[str, str] = {}  # by experiment
@@ -155,11 +159,11 @@ class Rescoring:
         else:
             self._counts[wish.experiment_id] += 1
         self._wishes[job_id] = wish
-        self._next()
+        self.go_on()
 
-    def _next(self) -> None:
-        """Hand the next job to the thread."""
-        if self._is_busy or self._is_closed or not self._wishes:
+    def go_on(self) -> None:
+        """Hand the next job to the thread, if it is idle."""
+        if self._is_busy or self._is_closed or not self._wishes or self._waits():
             return
         job_id, wish = next(iter(self._wishes.items()))
         record = self._find(job_id)
@@ -195,7 +199,7 @@ class Rescoring:
             return
         self._is_busy = False
         if wish.score != task.score:  # more was asked for meanwhile
-            self._next()
+            self.go_on()
             return
         self._ended(task.job.job_id, wish, measured)
 
@@ -209,7 +213,7 @@ class Rescoring:
             self._problems[wish.experiment_id] = f"{job_id}: {measured.warnings[0]}"
             if len(self._problems) > PROBLEMS:
                 del self._problems[next(iter(self._problems))]
-        self._loop.call(self._next)
+        self._loop.call(self.go_on)
 
 
 def _prefix_of(job_id: str) -> str:

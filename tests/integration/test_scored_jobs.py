@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 from bus.contracts.jobs import JobView
+from bus.contracts.messages import JobCompleted
 from bus.contracts.scoring import ScoreSettings
 from bus.protocol.control import ControlError
 from tests.support.factories import context
@@ -264,6 +265,26 @@ def test_a_value_is_compared_with_the_first_one_of_its_seed(scoring_runner: Scor
     assert compared.job_id == "exp-1.1.0.0"
     assert compared.metrics["change"] == pytest.approx(0.1, abs=1e-3)
     assert scoring_runner.ended("exp-1.2.0.0").metrics == {"change": 0.0}
+
+
+def test_completed_jobs_are_not_measured_beside_a_job_that_runs_alone(
+    scoring_runner: ScoringRunner, tmp_path: Path
+) -> None:
+    """Whose time it would change; they are measured when it has ended."""
+    scoring_runner.paint("a", MINE)
+    gate = tmp_path / "gate"
+    body = f'while not os.path.exists({str(gate)!r}):\n    time.sleep(0.05)\nanswer({{"value": 1}})'
+    scoring_runner.send(replace(scoring_runner.job("b", by_program(tmp_path, body), OTHER), exclusive=True))
+    wait_until(lambda: asked(tmp_path), what="the question of the job that runs alone")
+
+    scoring_runner.score(NAMED, a="")
+    assert scoring_runner.score().waiting == 1
+    gate.touch()
+
+    scoring_runner.ended("b")
+    scoring_runner.settle()
+    completed = {one.job_id: one for one in scoring_runner.runner.logged("job.") if isinstance(one, JobCompleted)}
+    assert scoring_runner.scored()[0].scored_at >= completed["b"].finished_at
 
 
 def test_scorers_are_offered(scoring_runner: ScoringRunner) -> None:

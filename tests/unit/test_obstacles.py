@@ -5,6 +5,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from bus.contracts.experiments import SetParams
+from bus.contracts.scoring import ScoreSettings
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.failures import Failures, reason_of
@@ -12,9 +13,9 @@ from learning_service.experiments.model import SearchState
 from learning_service.experiments.pictures import pack
 from learning_service.feedback.ratings import hint_of
 from learning_service.planning.objectives import decided_by, resumed
-from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective
+from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective, Score
 from learning_service.recommendation.observations import Observations, candidates
-from learning_service.recommendation.obstacles import Reported, problem_of, remark_on, reported_by
+from learning_service.recommendation.obstacles import Reported, changeless_text, problem_of, remark_on, reported_by
 from learning_service.recommendation.service import make_recommendation
 from learning_service.search.situation import NOTHING_TO_GO_BY
 from tests.support.factories import definition, image, planned_experiment
@@ -160,3 +161,35 @@ def test_a_reason_is_a_sentence_of_bounded_length() -> None:
     assert reason_of(ControlError("unavailable", "no server")) == "no server"
     assert reason_of(ZeroDivisionError("x" * 1000)).startswith("ZeroDivisionError: xxx")
     assert len(reason_of(ZeroDivisionError("x" * 1000))) < 400
+
+
+def test_a_variable_that_changes_nothing_is_told() -> None:
+    """As the scorer `change` has measured: not if one picture differs, or was not compared, or nobody has asked."""
+    plain = planned_experiment()
+    experiment = planned_experiment()
+    experiment.definition = replace(experiment.definition, score=ScoreSettings(use=("change",)))
+    for one in (plain, experiment):
+        done = {"completed": 2, "metric_sums": {"change": (0.0, 2)}}
+        one.changed.update({index: replace(variant, **done) for index, variant in one.variants.items()})
+    told = "cfg_scale changes nothing: with the same seed, all values so far make the same picture"
+
+    assert changeless_text("cfg_scale", reported_by(experiment)) == told
+    assert changeless_text("cfg_scale", reported_by(plain)) == ""
+    for sums in ({"change": (0.1, 2)}, {"change": (0.0, 1)}, {}):
+        experiment.changed[1] = replace(experiment.variants[1], metric_sums=sums)
+        assert not reported_by(experiment).is_changeless
+    experiment.changed[1] = replace(experiment.variants[1], completed=0)
+    assert not reported_by(experiment).is_changeless
+
+
+def test_what_changes_nothing_is_part_of_the_answer() -> None:
+    """Beside what the numbers say, as more of the same would not change it."""
+    reported = Reported(2, ["change"], level=4, is_changeless=True)
+    objective = Objective(kind="metric", name="change")
+    scores = [Score(variant_index=index, repeat_index=0, score=0.0) for index in (0, 1)]
+    experiment = planned_experiment()
+
+    made = make_recommendation(experiment, Observations(scores, candidates(experiment), objective, reported))
+
+    assert made.problem == "cfg_scale changes nothing: with the same seed, all values so far make the same picture"
+    assert made.sentence.endswith(f"; {made.problem}")

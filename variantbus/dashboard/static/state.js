@@ -155,6 +155,11 @@ const TAKERS = {
       reused: Boolean(result.reused_from),
     });
   },
+  "job.scored": (body) => {
+    const context = body.learning_context;
+    const known = context && state.open.cells.get(cellKey(context.variant_index, context.repeat_index));
+    if (known) moveCell(body, known.state, { ...known, metrics: { ...known.metrics, ...body.metrics } });
+  },
   "image.rated": (body) => {
     if (body.stars === null) state.open.ratings.delete(body.sha256);
     else state.open.ratings.set(body.sha256, body);
