@@ -13,13 +13,7 @@ from pipeline_runner.queue.jobs import finished, new_record, own_metrics, retrie
 from tests.support.factories import definition, record_of, request_for
 
 NOISE, SHARP = ScoreSettings(use=("noise",)), ScoreSettings(use=("sharpness",))
-OFFERED = {
-    "embedded": {
-        "txt2img": StageSpec(
-            variables={"cfg_scale": VariableSpec(kind="float"), "prompt": VariableSpec(kind="str")}, metrics=("loss",)
-        )
-    }
-}
+OFFERED = {"embedded": {"txt2img": StageSpec(variables={"cfg_scale": VariableSpec(kind="float")}, metrics=("loss",))}}
 
 
 def test_measures_become_part_of_a_completed_job() -> None:
@@ -66,7 +60,7 @@ def test_a_planned_job_names_its_scorers() -> None:
 
 def test_scorers_are_checked_with_the_plan() -> None:
     """An objective may be what they report."""
-    plan = replace(definition(), objective="noise", score=NOISE)
+    plan = replace(definition(), objective="noise", score=NOISE, config={})
     assert len(check_plan(plan, OFFERED)) == 2
     with pytest.raises(InvalidInputError, match="score: names nothing"):
         check_plan(replace(plan, score=ScoreSettings()), OFFERED)
