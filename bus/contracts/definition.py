@@ -16,6 +16,8 @@ from bus.protocol.validation import InvalidInputError
 
 _PERCENT: Final = re.compile(r"(?P<number>\d{1,4}(\.\d{1,3})?)\s*%")
 
+Seed = Annotated[int, bounds(ge=0), Meta(extra_json_schema={"maximum": SEED_MAX})]
+
 
 class Variable(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A knob that an experiment turns: a list of values, or start/stop/step with both ends included.
@@ -57,7 +59,8 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     evenly; of an adaptive experiment they are the first ones.
 
     With `blocks` each value has `jobs_per_variant` seeds under each of them: repeat `r` is that of block `r % n`, of
-    `n`, with the seed `seed + r // n`; without blocks `n` is 1.
+    `n`, with the seed `seed + r // n`; without blocks `n` is 1. Pictures that were made elsewhere have any `seeds`, in
+    the order of `r // n`; where not `paired`, each has its own, and a repeat only counts the pictures of a value.
 
     `objective` says what makes a value good: `stars` or `preference` of a person, `seconds`, or the name of a metric
     that jobs report. The `goal` is for the last two; without one, `seconds` is minimized and a metric maximized. An
@@ -77,7 +80,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     pipeline: Annotated[str, bounds(min_length=1, max_length=64)] = "embedded"
     stage: Annotated[str, bounds(min_length=1, max_length=64)] = "txt2img"
     jobs_per_variant: Annotated[int, bounds(ge=1, le=256)] = 1
-    seed: Annotated[int, bounds(ge=0), Meta(extra_json_schema={"maximum": SEED_MAX})] = 0
+    seed: Seed = 0
     priority: Priority = 0  # its jobs run before those of lower ones
     exclusive: bool | None = None  # whether each of its jobs runs alone on its runner; nil: if their time decides
     config: Config = field(default_factory=dict)
@@ -88,6 +91,8 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     mode: Annotated[str, words("grid", "adaptive")] = "grid"
     budget: Annotated[int, bounds(ge=1, le=100_000)] | None = None
     stop_p_best: Annotated[float, bounds(gt=0.5, lt=1)] = 0.9
+    seeds: Annotated[tuple[Seed, ...], bounds(max_length=1024)] = ()
+    paired: bool = True
     score: ScoreSettings | None = None
     origin: Annotated[str, bounds(max_length=500)] = ""  # the file that it was made from, and what was changed
 

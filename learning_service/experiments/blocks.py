@@ -26,7 +26,8 @@ def block_of(definition: ExperimentDefinition, repeat: int) -> int:
 
 def seed_of(definition: ExperimentDefinition, repeat: int) -> int:
     """Return the seed of a repeat."""
-    return definition.seed + repeat // max(1, len(definition.blocks))
+    place = repeat // max(1, len(definition.blocks))
+    return definition.seeds[place] if place < len(definition.seeds) else definition.seed + place
 
 
 def shared_config(definition: ExperimentDefinition, repeat: int = 0) -> Config:

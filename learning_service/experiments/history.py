@@ -45,7 +45,7 @@ def look_back(looked: Iterable[Looked], before: int | None = None) -> HistoryRep
                 one.images + mine.images,
                 added(one.stars, mine.stars),
                 one.seconds + variant.duration_sum,
-                one.completed + variant.completed,
+                one.completed + (variant.completed if variant.duration_sum else 0),  # else nobody knows the time
             )
             images, stars = images + mine.images, added(stars, mine.stars)
     return HistoryReply(

@@ -179,6 +179,8 @@ def check_plan(
         InvalidInputError: naming the field and what to do.
         ImportError: a sample or a search needs scipy, which is not installed.
     """
+    if definition.seeds or not definition.paired:
+        raise InvalidInputError("seeds: those of pictures that were adopted; write seed and jobs_per_variant")
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
     if definition.score:
         check_score(definition.score, spec.metrics or ())

@@ -34,8 +34,9 @@ WHERE number < :before AND number >= :from AND variable = coalesce(:variable, va
     AND catalogue.pipeline = coalesce(:pipeline, catalogue.pipeline)
 ORDER BY number DESC LIMIT :limit;
 
--- select_seconds: how many jobs of a pipeline have completed, and what they took together.
-SELECT sum(completed), sum(seconds) FROM catalogue CROSS JOIN experiments USING (number) WHERE pipeline = ?;
+-- select_seconds: how many jobs of a pipeline have completed whose time is known, and what they took together.
+SELECT sum(completed), sum(seconds) FROM catalogue CROSS JOIN experiments USING (number)
+WHERE pipeline = ? AND seconds > 0;
 
 -- select_unlisted: experiments that an earlier version has written, or whose entry was damaged.
 SELECT experiment_id FROM experiments WHERE summary IS NULL OR number NOT IN (SELECT number FROM catalogue) LIMIT ?;

@@ -93,7 +93,8 @@ class LearningStore:
             raise ControlError("not_found", text, {"shard": str(belongs)})
         if experiment is None:
             text = f"experiment {experiment_id!r} was not found; see `variantbus experiment list`"
-            raise ControlError("not_found", text)
+            details = {"deleted": experiment_id} if self.deletions.has(experiment_id) else {}
+            raise ControlError("not_found", text, details)
         return experiment
 
     def keep(self, experiment: Experiment) -> None:

@@ -59,7 +59,7 @@ def test_what_varies_is_the_variable_and_equal_seeds_are_one_repeat() -> None:
     assert made.definition.config == {"prompt": "fox", "steps": 20}
     assert made.definition.jobs_per_variant == 2
     assert places(made) == [(1, 1, 0), (1, 0, 0), (0, 1, 0), (0, 0, 0)]
-    assert made.are_paired
+    assert (made.are_paired, made.definition.paired, made.definition.seeds) == (True, True, (4, 5))
     job = job_of(made, "sweep-1", made.placed[0])
     assert (job.job_id, job.pipeline) == ("sweep-1.1.1.0", "webui")
     assert job.learning_context is not None
@@ -74,7 +74,7 @@ def test_pictures_with_a_seed_of_their_own_are_repeats_in_their_order() -> None:
     ]
     made = plan(found(settings), "Random")
 
-    assert not made.are_paired
+    assert (made.are_paired, made.definition.paired, made.definition.seeds) == (False, False, ())
     assert places(made) == [(0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 0), (1, 2, 0)]
     without: list[Settings] = [{key: value for key, value in one.items() if key != "seed"} for one in settings]
     assert not plan(found(without), "None").are_paired

@@ -65,6 +65,16 @@ def test_the_pipeline_says_which_variable_is_slow(name: str, slow: bool) -> None
     assert is_slow(definition([1, 2], name=name), pipelines) is slow
 
 
+@pytest.mark.parametrize("changes", [{"seeds": (1, 2)}, {"paired": False}])
+def test_only_pictures_that_were_adopted_have_seeds_of_their_own(changes: dict[str, Any]) -> None:
+    """A repeat has the seed of its place; a plan is refused with what to write instead."""
+    told = replace(definition(jobs=2), seeds=(7, 3))
+    assert [job_config(told, 2.0, repeat)["seed"] for repeat in range(3)] == [7, 3, told.seed + 2]
+
+    with pytest.raises(InvalidInputError, match="seeds: those of pictures that were adopted"):
+        check_plan(replace(definition(), **changes), PIPELINES)
+
+
 def test_every_variant_gets_the_same_seeds() -> None:
     """The seed follows from the repeat alone."""
     plan = definition([1.0, 2.0], jobs=3)

@@ -115,6 +115,17 @@ def test_single_points_of_a_search_are_columns() -> None:
     assert grid.across.labels[2].text == f"a {2 / 7}, b 4"
 
 
+def test_where_each_picture_has_a_seed_of_its_own_rows_are_repeats() -> None:
+    """As of pictures that were adopted: a row for each seed would have one picture."""
+    own = replace(definition(), paired=False)
+    made = [record("a", 0, 0, seed=5), record("b", 1, 0, seed=9), record("c", 1, 1, seed=2)]
+
+    grid = grid_of(experiment([2.0, 4.0], *made, of=own))
+
+    assert (grid.down.name, [one.text for one in grid.down.labels]) == ("repeat", ["1", "2"])
+    assert len(grid.cells) == 3
+
+
 def test_where_the_seed_is_the_variable_rows_are_repeats() -> None:
     """Otherwise each picture would be alone in its row."""
     of = ExperimentDefinition(name="seeds", seed=0, variable=Variable(name="seed", values=[5, 9]))

@@ -108,7 +108,7 @@ def plan(
         else:
             ignored.append(Ignored(picture.name, f"more than {MAX_REPEATS} pictures of one value"))
     known = sum(picture.sha256 in places.hashes for picture, _ in mine)
-    definition = _grown(definition, values, places.ranks)
+    definition = _grown(definition, values, places)
     return Plan(definition, values, placed, chosen, known, ignored, places.are_paired)
 
 
@@ -199,18 +199,19 @@ def _variable(axis: Varying, compared: Sequence[Settings]) -> Variable:
     return Variable(name=axis.name, values=values, settings=settings)
 
 
-def _grown(definition: ExperimentDefinition, values: Sequence[VariantValue], ranks: int) -> ExperimentDefinition:
-    """Return the definition with all values of each variable, and as many seeds as there are."""
+def _grown(definition: ExperimentDefinition, values: Sequence[VariantValue], places: "_Places") -> ExperimentDefinition:
+    """Return the definition with all values of each variable, and the seeds that there are."""
     settings: list[Settings] = [parts_of(definition, value) for value in values]
     knobs = tuple(
         replace(knob, values=[value for value, _ in counted(settings, knob.name)]) for knob in definition.knobs
     )
-    seeds = max(1, min(SEEDS_MOST, max(ranks, definition.jobs_per_variant)))
     return replace(
         definition,
         variable=knobs[0] if definition.variable else None,
         variables=() if definition.variable else knobs,
-        jobs_per_variant=seeds,
+        jobs_per_variant=max(1, min(SEEDS_MOST, places.ranks)),
+        seeds=places.seeds,
+        paired=places.are_paired,
     )
 
 
@@ -284,6 +285,12 @@ class _Places:
                 seeds = {seed for _, settings in mine if (seed := seed_of(settings)) is not None}
                 self._rank_of = {seed: rank for rank, seed in enumerate(sorted(seeds))}
         self.ranks = max(self.ranks, len(self._rank_of))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the repeats, where pictures of different values share them."""
+        seeds = {rank: seed for seed, rank in self._rank_of.items()}
+        return tuple(seeds[rank] for rank in range(min(len(seeds), MAX_REPEATS)) if rank in seeds)
 
     def take(self, picture: Found, settings: Settings) -> PlannedJob:
         """Return the next free place for a picture."""

@@ -59,7 +59,8 @@ class Services:
     def find(self, name: str, folder: Path) -> tuple[str, Present | None]:
         """Return the id for a folder under a name, and what the experiment has that was adopted under it before."""
         shard = ALL
-        for number in range(TRIES):
+        number = 0
+        for _ in range(TRIES):
             experiment_id = adopted_id(name, folder, number, shard)
             try:
                 exported = export_of(self._learning, experiment_id, self._keys)
@@ -68,8 +69,11 @@ class Services:
                     raise
                 if told := error.details.get("shard"):
                     shard = Shard.parse(told)
-                    continue
-                return experiment_id, None
+                elif "deleted" in error.details:
+                    number += 1  # the runners may have to remove what they had under that id
+                else:
+                    return experiment_id, None
+                continue
             return experiment_id, Present(
                 definition=exported.definition, values=exported.values, pictures=exported.records.pictures
             )

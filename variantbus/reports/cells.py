@@ -119,8 +119,9 @@ def conditions_axis(exported: Exported, keys: Sequence[Condition]) -> Axis:
 
 
 def seeds_are_values(exported: Exported) -> bool:
-    """Return whether the seed is what varies, so that repeats stand in the place of seeds."""
-    return any(knob.name == "seed" for knob in exported.definition.knobs)
+    """Return whether the seed varies, or each picture has its own, so that repeats stand in the place of seeds."""
+    definition = exported.definition
+    return not definition.paired or any(knob.name == "seed" for knob in definition.knobs)
 
 
 def arranged(exported: Exported, conditions: Axis, plane: Plane | None = None) -> Arrangement:

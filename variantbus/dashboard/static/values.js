@@ -29,9 +29,11 @@ export function valueKey(value) {
   return stringify(value !== null && typeof value === "object" ? Object.entries(value).sort() : value);
 }
 
-/** Return the seed of a repeat with all its digits; the blocks of one seed come one after another. */
+/** Return the seed of a repeat with all its digits, or where seeds are not the same its number; the blocks of one come one after another. */
 export function seedText(definition, repeat) {
-  return String(BigInt(definition?.seed ?? 0) + BigInt(Math.floor(repeat / blocksOf(definition))));
+  const place = Math.floor(repeat / blocksOf(definition));
+  if (definition?.paired === false) return String(place + 1);
+  return String(definition?.seeds?.[place] ?? BigInt(definition?.seed ?? 0) + BigInt(place));
 }
 
 /** Return how many blocks there are; without any, 1. */
@@ -52,7 +54,7 @@ export function blockText(definition, repeat) {
 /** Return what tells the pictures of a value apart: the only setting in which blocks differ, `block`, or else `seed`. */
 export function conditionWord(definition) {
   const blocks = definition?.blocks ?? [];
-  if (blocks.length < 2) return "seed";
+  if (blocks.length < 2) return seedWord(definition);
   const keys = new Set(blocks.flatMap((one) => Object.keys(one.config ?? {})));
   return keys.size === 1 ? [...keys][0] : "block";
 }
@@ -60,7 +62,11 @@ export function conditionWord(definition) {
 /** Return under which block and seed a picture was made, for people. */
 export function conditionText(definition, repeat) {
   const block = blockText(definition, repeat);
-  return `${block && `${block}, `}seed ${seedText(definition, repeat)}`;
+  return `${block && `${block}, `}${seedWord(definition)} ${seedText(definition, repeat)}`;
+}
+
+function seedWord(definition) {
+  return definition?.paired === false ? "picture" : "seed";
 }
 
 function partText(value) {
