@@ -43,7 +43,7 @@ def test_an_unknown_example_is_refused_with_the_nearest_one(workspace: Workspace
 
 def test_the_shell_completes_names(workspace: Workspace) -> None:
     """As bash asks for them."""
-    words = {"COMP_WORDS": "variantbus example so", "COMP_CWORD": "2", "_VARIANTBUS_COMPLETE": "bash_complete"}
+    words = {"COMP_WORDS": "variantbus example sor", "COMP_CWORD": "2", "_VARIANTBUS_COMPLETE": "bash_complete"}
     running = workspace.start("complete", VARIANTBUS, environment=words)
     assert running.wait() == 0
     assert running.text().split() == ["plain,sorting.toml"]

@@ -34,6 +34,24 @@ def test_the_examples_that_run_programs_find_what_is_true(workspace: Workspace) 
     check_table(workspace, started["threshold.toml"].out.strip())
 
 
+def test_the_sounds_of_an_example_are_rated_by_ear(workspace: Workspace) -> None:
+    """They have a length, the report plays them, and stars decide."""
+    services(workspace, workers=2)
+    name = workspace.run("experiment", "run", EXAMPLES / "sounds.toml").out.strip()
+    workspace.run("watch", name)
+    export = workspace.run("experiment", "export", name).json
+
+    pictures = export["records"]["pictures"]
+    assert {(one["image"]["media_type"], round(one["image"]["duration"], 3)) for one in pictures} == {
+        ("audio/wav", 2.0)
+    }
+    for one in pictures:
+        workspace.run("rate", name, one["image"]["sha256"], "5" if one["variant_index"] == 3 else "2")
+    assert workspace.run("recommend", name, "--json").json["value"] == 0.995
+    report = workspace.run("experiment", "report", name).out.strip()
+    assert (workspace.folder / report).read_text(encoding="utf-8").count("<audio controls") == 10
+
+
 def check_table(workspace: Workspace, name: str) -> None:
     """Check that a result that is no picture is named, fetched by what is shown of it, and part of the report."""
     shown = workspace.run("experiment", "show", name).out
