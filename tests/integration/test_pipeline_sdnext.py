@@ -6,9 +6,11 @@ import pytest
 from PIL import Image
 
 from bus.contracts.fields import Config
-from pipeline_runner.pipelines import poller
+from pipeline_runner.outputs.files import Outputs
+from pipeline_runner.pipelines import ServerAddress, Setup, poller
 from pipeline_runner.pipelines.sdnext import generation
 from pipeline_runner.pipelines.sdnext.failures import INTERRUPTED
+from pipeline_runner.pipelines.webui.pipeline import WebuiPipeline
 from tests.servers.sdnext import FakeSdnext
 from tests.support.comfyui_jobs import error_of
 from tests.support.factories import Reports, context
@@ -120,6 +122,13 @@ def test_a_server_that_cannot_be_used_says_why(tmp_path: Path, sdnext: FakeSdnex
     assert "auth_file" in new_pipeline(tmp_path, sdnext, tmp_path / "none").refresh()
     sdnext.stop()
     assert "VARIANTBUS_SDNEXT_URL" in new_pipeline(tmp_path, sdnext).refresh()
+
+
+def test_the_pipeline_of_the_web_ui_sends_to_this_one(tmp_path: Path, sdnext: FakeSdnext) -> None:
+    """Whoever takes SD.Next for a web UI, whose paths it has, reads what to write instead."""
+    setup = Setup(outputs=Outputs(tmp_path), servers={"webui": ServerAddress(url=sdnext.url)})
+
+    assert "an SD.Next needs the pipeline sdnext" in WebuiPipeline(setup).refresh()
 
 
 @pytest.mark.fault(item="F188")

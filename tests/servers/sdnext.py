@@ -35,7 +35,7 @@ class Request(NamedTuple):
     body: Any
 
 
-def lists() -> dict[str, list[Any]]:
+def lists() -> dict[str, Any]:
     """Return the lists as the server tells them; that of the schedulers has samplers in it."""
     models = [
         {
@@ -51,6 +51,7 @@ def lists() -> dict[str, list[Any]]:
     ]
     return {
         "samplers": [{"name": name, "options": {}} for name in SAMPLERS[1:]],
+        "options": {"sd_model_checkpoint": models[0]["title"], "samples_format": "jpg"},
         "schedulers": [{"name": name, "cls": "<lambda>", "options": {}} for name in SAMPLERS],
         "sd-models": models,
         "sd-vae": [{"model_name": name, "filename": f"/models/vae/{name}"} for name in VAES],

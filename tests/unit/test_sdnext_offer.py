@@ -10,6 +10,7 @@ from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import VariableSpec, check_config
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.init_image import InitImage
+from pipeline_runner.pipelines.loras import gathered
 from pipeline_runner.pipelines.sdnext.offer import parse_offer, stages_of, unavailable
 from pipeline_runner.pipelines.sdnext.request import build, check_request
 from tests.support.sdnext_jobs import CONFIG, offer_of
@@ -107,6 +108,17 @@ def test_a_lora_stands_behind_the_prompt() -> None:
     with pytest.raises(InvalidInputError, match="is not closed"):
         request({"prompt": "a < b", "lora": "Ink"})
     assert request({"prompt": "<lora:detail:1>", "lora": "Ink"})["prompt"] == "<lora:detail:1> <lora:Ink:1>"
+
+
+def test_a_table_of_loras_is_several_marks() -> None:
+    """In their order; one that is off has none."""
+    config = gathered({"prompt": "a", "loras": {"detail_v1": 0.5, "Ink": False}, "loras.Ink": True})
+
+    assert request(config)["prompt"] == "a <lora:detail:0.5> <lora:Ink:1>"
+    assert request({"loras": {"Ink": 0}})["prompt"] == ""
+    check_config(stages_of(OFFER)["txt2img"], {"loras": {"detail_v1": 0.5, "Ink": True}, "loras.Ink": False})
+    with pytest.raises(InvalidInputError, match="does not offer it now"):
+        check_request("upscale", {"loras": {"Ink": 1}}, OFFER)
 
 
 def test_a_picture_to_start_from_gives_its_size() -> None:

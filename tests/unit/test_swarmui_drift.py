@@ -89,8 +89,8 @@ def test_a_lora_that_is_missing_spoils_an_experiment_on_its_strength() -> None:
     weak = Told(params={"loras": ["style/Ink"], "loraweights": ["2"]})
     (strength,) = differences({"lora": "Ink"}, OFFER, weak, SIZE)
 
-    assert missing.spoils == ("lora", "lora_strength")
-    assert strength.spoils == ("lora_strength",)
+    assert missing.spoils == ("lora", "lora_strength", "loras.Ink")
+    assert strength.spoils == ("lora_strength", "loras.Ink")
 
 
 def test_what_was_used_under_our_names() -> None:

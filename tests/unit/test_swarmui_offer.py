@@ -120,9 +120,14 @@ def test_a_lora_can_be_none_and_one_that_no_list_can_hold_is_left_out() -> None:
     assert variables["lora"].choices == ("detail", "style/Ink")
     assert "" in variables["lora"].also
     assert variables["lora_strength"].needs == ("lora",)
+    table = stages_of(offer_of())["img2img"].config["loras"]
+    assert (table.choices, "" in table.also) == (("detail", "style/Ink"), False)
+    check_config(stages_of(offer_of())["txt2img"], {**CONFIG, "loras": {"Ink": 0.5}, "loras.Ink": True})
     assert variables["prompt"].loras is not None
     assert {"detail", "Ink"} <= set(variables["prompt"].loras)
-    assert "lora" not in stages_of(offer_of(models={"LoRA": []}))["txt2img"].variables
+    bare = stages_of(offer_of(models={"LoRA": []}))["txt2img"]
+    assert "lora" not in bare.variables
+    assert "loras" not in bare.config
 
 
 def test_older_versions_list_names_alone() -> None:

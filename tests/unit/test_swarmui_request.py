@@ -9,6 +9,7 @@ from bus.contracts.fields import Config
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.init_image import InitImage
+from pipeline_runner.pipelines.loras import gathered
 from pipeline_runner.pipelines.swarmui.offer import stages_of
 from pipeline_runner.pipelines.swarmui.request import build, check_request
 from tests.support.swarmui_jobs import CONFIG, offer_of
@@ -61,7 +62,7 @@ def test_a_lora_and_its_strength_are_two_lists() -> None:
     assert (found["loras"], found["loraweights"]) == (["style/Ink"], ["-0.5"])
     assert request({"lora": "detail"})["loraweights"] == ["1"]
     assert request({"lora": "", "lora_strength": 0.5}) == BASE
-    with pytest.raises(InvalidInputError, match="no 'gone' any more"):
+    with pytest.raises(InvalidInputError, match="'gone' is not among the loras"):
         request({"lora": "gone"})
 
 
@@ -71,6 +72,16 @@ def test_a_lora_in_the_prompt_is_not_used_twice() -> None:
         check_request("txt2img", {"prompt": "a <lora:style/Ink:1>", "lora": "Ink"}, OFFER)
     check_request("txt2img", {"prompt": "a <lora:detail:1>", "lora": "Ink"}, OFFER)
     check_request("txt2img", {"prompt": "a <lora:detail:1>"}, OFFER)
+
+
+def test_a_table_of_loras_is_two_longer_lists() -> None:
+    """In their order; one that is off is not among them."""
+    found = request(gathered({"loras": {"Ink": 0.5, "detail": True}, "loras.Ink": 0.25}))
+
+    assert (found["loras"], found["loraweights"]) == (["style/Ink", "detail"], ["0.25", "1"])
+    assert request({"loras": {"Ink": 0}}) == BASE
+    with pytest.raises(InvalidInputError, match=r"config.lora: loras.Ink is the same LoRA"):
+        check_request("txt2img", {"loras": {"Ink": 0}, "lora": "style/Ink"}, OFFER)
 
 
 def test_a_second_seed_is_not_random() -> None:

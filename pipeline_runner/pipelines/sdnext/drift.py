@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from bus.contracts.fields import Config
-from bus.contracts.pipeline_specs import LORA_TAG
 from pipeline_runner.pipelines.difference import Difference, same_number
 from pipeline_runner.pipelines.init_image import InitImage
+from pipeline_runner.pipelines.loras import LORA, LORA_STRENGTH, PART, loras_of
 from pipeline_runner.pipelines.sdnext.answer import Answer
-from pipeline_runner.pipelines.sdnext.offer import AUTOMATIC, DEFAULT, DEFAULT_FACTOR, LORA, LORA_STRENGTH, Offer
+from pipeline_runner.pipelines.sdnext.offer import AUTOMATIC, DEFAULT, DEFAULT_FACTOR, Offer
 from pipeline_runner.pipelines.sdnext.request import GRID, sides_of
 from pipeline_runner.pipelines.server_values import number
 
@@ -92,10 +92,10 @@ def _loras(config: Config, offer: Offer, answer: Answer) -> Iterator[Difference]
         return
     spellings = offer.names["loras"].spellings
     used = {name.strip() for name in answer.parameters.get("LoRA networks", "").split(",")} - {""}
-    asked = LORA_TAG.findall(str(config.get("prompt", "")))
-    for name in [*asked, str(config[LORA])] if config.get(LORA) else asked:
+    for name in loras_of(config):
         if spellings.get(name, name) not in used:
-            yield Difference(LORA, name, ", ".join(sorted(used)) or "none", (LORA, LORA_STRENGTH, "prompt"))
+            spoils = (LORA, LORA_STRENGTH, "prompt", f"{PART}{name}")
+            yield Difference(LORA, name, ", ".join(sorted(used)) or "none", spoils)
 
 
 def _sizes(config: Config, size: Size, init: InitImage | None) -> Iterator[Difference]:

@@ -12,13 +12,13 @@ from msgspec import Meta, Struct, convert
 from bus.contracts.fields import SEED_MAX
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec
 from pipeline_runner.pipelines.init_image import INIT_IMAGE
+from pipeline_runner.pipelines.loras import LORA, LORA_STRENGTH, LORAS, table_spec
 from pipeline_runner.pipelines.names import Names, names_of
 from pipeline_runner.pipelines.time_limit import TIME_LIMIT
 
 AUTOMATIC: Final = "Automatic"
 DEFAULT: Final = "Default"  # the VAE that the model itself has
-LORA: Final = "lora"
-LORA_STRENGTH: Final = "lora_strength"
+LORA_BOUNDS: Final = (-5, 5)
 LORA_MARK: Final = "prompt: <lora:NAME:STRENGTH>"
 OVERRIDE: Final = "override_settings."
 DEFAULT_FACTOR: Final = 2.0
@@ -124,7 +124,13 @@ KNOBS: Final[Mapping[str, Knob]] = {
     "clip_skip": _whole("clip_skip", 1, 12),
     LORA: Knob(kind="str", target=LORA_MARK, stages=_BOTH, names="loras"),
     LORA_STRENGTH: Knob(
-        kind="float", target=LORA_MARK, stages=_BOTH, minimum=-5, maximum=5, names="loras", needs=(LORA,)
+        kind="float",
+        target=LORA_MARK,
+        stages=_BOTH,
+        minimum=LORA_BOUNDS[0],
+        maximum=LORA_BOUNDS[1],
+        names="loras",
+        needs=(LORA,),
     ),
     "eta": _number("eta", 0, 1),
     "tiling": Knob(kind="bool", target="tiling", stages=_BOTH),
@@ -182,6 +188,8 @@ def unavailable(reason: str) -> dict[str, StageSpec]:
 def _stage(name: str, required: tuple[str, ...], offer: Offer) -> StageSpec:
     config = {**(INIT_IMAGE if "init_image" in required else {}), **TIME_LIMIT}
     variables = {key: _variable(key, knob, offer) for key, knob in knobs_of(name, offer).items()}
+    if LORA in variables:
+        config[LORAS] = table_spec(LORA_BOUNDS, LORA_MARK, variables[LORA])
     return StageSpec(variables=variables, config=config, required=required, metrics=())
 
 

@@ -13,6 +13,7 @@ from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddre
 from pipeline_runner.pipelines.difference import spoiled
 from pipeline_runner.pipelines.http_client import NoAnswer, ServerFault
 from pipeline_runner.pipelines.init_image import InitImage, read_init_image
+from pipeline_runner.pipelines.loras import gathered
 from pipeline_runner.pipelines.sdnext.answer import NO_INFO, Answer, effective_of
 from pipeline_runner.pipelines.sdnext.drift import differences, upscaled
 from pipeline_runner.pipelines.sdnext.generation import Generation, JobCancelled
@@ -70,7 +71,7 @@ class SdnextPipeline(Pipeline):
         """
         read_init_image(config)
         if self._offer:
-            check_request(stage, config, self._offer)
+            check_request(stage, gathered(config), self._offer)
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Make one picture."""
@@ -99,7 +100,7 @@ class SdnextPipeline(Pipeline):
         cancelled: Cancelled,
     ) -> tuple[Answer, float]:
         """Make the picture; if memory runs out, have the model unloaded and try once more."""
-        server, body = SdnextServer(self._address), build(job.stage, job.config, offer, init)
+        server, body = SdnextServer(self._address), build(job.stage, gathered(job.config), offer, init)
         deadline = time.monotonic() + timeout_of(job.config)
 
         def once() -> tuple[Answer, float]:
@@ -129,7 +130,7 @@ class SdnextPipeline(Pipeline):
         if job.stage == _UPSCALE and init:
             found, effective = upscaled(job.config, size, init), Config(width=size[0], height=size[1])
         else:
-            found, effective = differences(job.config, offer, answer, size, init), effective_of(answer)
+            found, effective = differences(gathered(job.config), offer, answer, size, init), effective_of(answer)
         untold = job.stage != _UPSCALE and not answer.parameters
         warnings = (*(str(one) for one in found), *((NO_INFO,) if untold else ()))
         if worst := spoiled(found, job.learning_context):

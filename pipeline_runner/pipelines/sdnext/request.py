@@ -1,18 +1,15 @@
 """The request for SD.Next from the configuration of a job."""
 
 import base64
-from decimal import Decimal
 from typing import Any, Final
 
 from bus.contracts.fields import Config
-from bus.contracts.pipeline_specs import LORA_TAG
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.init_image import INIT_IMAGE, InitImage
+from pipeline_runner.pipelines.loras import LORA, LORAS, check_closed, check_loras, with_marks
 from pipeline_runner.pipelines.sdnext.offer import (
     DEFAULT_FACTOR,
-    LORA,
     LORA_MARK,
-    LORA_STRENGTH,
     STAGES,
     Knob,
     Offer,
@@ -43,6 +40,7 @@ def check_request(stage: str, config: Config, offer: Offer) -> None:
         InvalidInputError: naming the field and what to do.
     """
     known = {*knobs_of(stage, offer), *TIME_LIMIT, *(INIT_IMAGE if "init_image" in STAGES[stage] else ()), "seed"}
+    known |= {LORAS} if LORA in known else set()
     for name in config:
         if name not in known:
             raise InvalidInputError(f"config.{name}: the server does not offer it now; see what it offers")
@@ -51,24 +49,13 @@ def check_request(stage: str, config: Config, offer: Offer) -> None:
         if isinstance(side, int) and side % GRID:
             low = side // GRID * GRID
             raise InvalidInputError(f"config.{name}: {side} is no multiple of {GRID}; take {low} or {low + GRID}")
-    _check_lora(config, offer)
-
-
-def _check_lora(config: Config, offer: Offer) -> None:
-    """Check that the LoRA which is appended to the prompt is read as one, and only once."""
-    if not config.get(LORA):
-        return
-    prompt, spellings = str(config.get("prompt", "")), offer.names["loras"].spellings
-    if prompt.rfind("<") > prompt.rfind(">"):
-        raise InvalidInputError("config.prompt: a '<' is not closed, which would swallow the LoRA; close it with '>'")
-    ours = spellings.get(str(config[LORA]))
-    for name in LORA_TAG.findall(prompt):
-        if ours and spellings.get(name) == ours:
-            raise InvalidInputError(f"config.prompt: <lora:{name}:…> is the variable lora already; remove it there")
+    if LORA in known:
+        check_closed(config)
+        check_loras(config, offer.names["loras"].spellings)
 
 
 def build(stage: str, config: Config, offer: Offer, init: InitImage | None) -> dict[str, Any]:
-    """Return the request of a job.
+    """Return the request of a job, from what `gathered` makes of its configuration.
 
     Raises:
         InvalidInputError: the server has not got what the job asks for.
@@ -84,14 +71,9 @@ def build(stage: str, config: Config, offer: Offer, init: InitImage | None) -> d
             (own if path else body)[last] = canonical(knob, config[name], offer)
     if own:
         body["override_settings"] = own
-    if config.get(LORA):
-        name, strength = canonical(_LORA, config[LORA], offer), Decimal(str(config.get(LORA_STRENGTH, 1)))
-        # a plain decimal, whatever its size: an exponent would not be read
-        body["prompt"] = f"{body['prompt']} <lora:{name}:{strength:f}>".strip()
+    if "prompt" in body:
+        body["prompt"] = with_marks(body["prompt"], config, offer.names["loras"].spellings)
     return body
-
-
-_LORA: Final = Knob(kind="str", target=LORA_MARK, stages=(), names="loras")
 
 
 def canonical(knob: Knob, value: Any, offer: Offer) -> Any:

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from bus.contracts.fields import Config, ConfigValue
 from pipeline_runner.pipelines.difference import Difference, same_number
+from pipeline_runner.pipelines.loras import LORA, LORA_STRENGTH, PART, loras_in
 from pipeline_runner.pipelines.server_values import number, scalar
 from pipeline_runner.pipelines.swarmui.news import Told
-from pipeline_runner.pipelines.swarmui.offer import LORA, LORA_STRENGTH, OUR_NAMES, Knob, Offer, clean
+from pipeline_runner.pipelines.swarmui.offer import OUR_NAMES, Knob, Offer, clean
 
 Size = tuple[int, int]
 NO_INFO: Final = "metadata: the server does not say what it used"
@@ -73,19 +74,18 @@ def _same(knob: Knob, asked: ConfigValue, used: Any) -> bool:
 
 
 def _loras(config: Config, offer: Offer, told: Told) -> Iterator[Difference]:
-    """Look for the LoRA and its strength in the two lists that tell them."""
-    if told.params is None or not config.get(LORA):
+    """Look for each LoRA and its strength in the two lists that tell them."""
+    if told.params is None:
         return
-    asked = offer.loras.spellings.get(str(config[LORA]), str(config[LORA]))
-    used = _list(told.params, "loras")
-    weights = _list(told.params, "loraweights")
+    used, weights = _list(told.params, "loras"), _list(told.params, "loraweights")
     names = [clean(name).lower() for name in used]
-    if asked.lower() not in names:
-        yield Difference(LORA, config[LORA], ", ".join(used) or "none", (LORA, LORA_STRENGTH))
-        return
-    place, strength = names.index(asked.lower()), config.get(LORA_STRENGTH, 1)
-    if place < len(weights) and not _numbers(strength, weights[place]):
-        yield Difference(LORA_STRENGTH, strength, weights[place], (LORA_STRENGTH,))
+    for one in (lora for lora in loras_in(config) if lora.strength):
+        asked = offer.loras.spellings.get(one.name, one.name).lower()
+        if asked not in names:
+            yield Difference(LORA, one.name, ", ".join(used) or "none", (LORA, LORA_STRENGTH, f"{PART}{one.name}"))
+        elif (place := names.index(asked)) < len(weights) and not _numbers(one.strength, weights[place]):
+            spoils = (LORA_STRENGTH, f"{PART}{one.name}")
+            yield Difference(LORA_STRENGTH, one.strength, weights[place], spoils)
 
 
 def _list(params: Mapping[str, Any], name: str) -> list[str]:

@@ -14,12 +14,12 @@ from msgspec import Meta, Struct, convert
 from bus.contracts.fields import INT64_MAX
 from bus.contracts.pipeline_specs import Kind, StageSpec, VariableSpec
 from pipeline_runner.pipelines.init_image import INIT_IMAGE
+from pipeline_runner.pipelines.loras import LORA, LORA_STRENGTH, LORAS, table_spec
 from pipeline_runner.pipelines.names import Names, names_of
 from pipeline_runner.pipelines.time_limit import TIME_LIMIT
 
 SUFFIX: Final = ".safetensors"
-LORA: Final = "lora"
-LORA_STRENGTH: Final = "lora_strength"
+LORA_BOUNDS: Final = (-10, 10)
 OUR_NAMES: Final[Mapping[str, str]] = {
     "negativeprompt": "negative_prompt",
     "cfgscale": "cfg_scale",
@@ -146,6 +146,8 @@ def _stage(name: str, required: tuple[str, ...], offer: Offer) -> StageSpec:
     config = {**(INIT_IMAGE if name == IMG2IMG else {}), **TIME_LIMIT}
     knobs = {key: knob for key, knob in offer.knobs.items() if name in knob.stages}
     variables = {key: _variable(key, knob, offer.loras) for key, knob in knobs.items()}
+    if LORA in variables:
+        config[LORAS] = table_spec(LORA_BOUNDS, "loras", variables[LORA])
     return StageSpec(variables=variables, config=config, required=required, metrics=())
 
 
@@ -237,7 +239,9 @@ def _lora_knobs(loras: Names) -> dict[str, Knob]:
     """Return a LoRA and its strength, which the server takes as two lists."""
     return {
         LORA: Knob(kind="str", target="loras", names=loras, is_model=True),
-        LORA_STRENGTH: Knob(kind="float", target="loraweights", minimum=-10, maximum=10, needs=(LORA,)),
+        LORA_STRENGTH: Knob(
+            kind="float", target="loraweights", minimum=LORA_BOUNDS[0], maximum=LORA_BOUNDS[1], needs=(LORA,)
+        ),
     }
 
 

@@ -14,6 +14,7 @@ from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddre
 from pipeline_runner.pipelines.difference import spoiled
 from pipeline_runner.pipelines.http_client import NoAnswer, ServerFault
 from pipeline_runner.pipelines.init_image import read_init_image
+from pipeline_runner.pipelines.loras import gathered
 from pipeline_runner.pipelines.swarmui.drift import NO_INFO, differences, effective_of
 from pipeline_runner.pipelines.swarmui.generation import Generation, JobCancelled, Made
 from pipeline_runner.pipelines.swarmui.offer import Offer, stages_of, unavailable
@@ -72,7 +73,7 @@ class SwarmuiPipeline(Pipeline):
         """
         read_init_image(config)
         if self._offer:
-            check_request(stage, config, self._offer)
+            check_request(stage, gathered(config), self._offer)
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Make one picture."""
@@ -80,7 +81,7 @@ class SwarmuiPipeline(Pipeline):
         if offer is None:
             return failed_result("unreachable", self._reason)
         try:
-            body = build(job.stage, job.config, offer, read_init_image(job.config))
+            body = build(job.stage, gathered(job.config), offer, read_init_image(job.config))
             made = self._made(body, time.monotonic() + timeout_of(job.config), progress, cancelled)
             return self._judged(job, offer, made)
         except InvalidInputError as error:
@@ -118,7 +119,7 @@ class SwarmuiPipeline(Pipeline):
     def _judged(self, job: NormalizedJobRecord, offer: Offer, made: Made) -> JobResult:
         """Return the result: failed if the server used another value of the variable of the job's experiment."""
         kind = kind_of(made.picture)
-        found = differences(job.config, offer, made.told, (kind.width, kind.height))
+        found = differences(gathered(job.config), offer, made.told, (kind.width, kind.height))
         effective = effective_of(made.told)
         warnings = (*(str(one) for one in found), *(() if made.told.params else (NO_INFO,)))
         if worst := spoiled(found, job.learning_context):

@@ -4,10 +4,10 @@ import base64
 from typing import Any, Final
 
 from bus.contracts.fields import Config
-from bus.contracts.pipeline_specs import LORA_TAG
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.init_image import INIT_IMAGE, InitImage
-from pipeline_runner.pipelines.swarmui.offer import IMG2IMG, LORA, LORA_STRENGTH, Knob, Offer
+from pipeline_runner.pipelines.loras import LORA, LORA_STRENGTH, LORAS, check_loras, stack_of
+from pipeline_runner.pipelines.swarmui.offer import IMG2IMG, Knob, Offer
 from pipeline_runner.pipelines.time_limit import TIME_LIMIT
 
 GRID: Final = 8  # pixels: every model rounds its sides to at least this
@@ -23,7 +23,7 @@ def check_request(stage: str, config: Config, offer: Offer) -> None:
     Raises:
         InvalidInputError: naming the field and what to do.
     """
-    known = {*TIME_LIMIT, *(INIT_IMAGE if stage == IMG2IMG else ())}
+    known = {*TIME_LIMIT, *(INIT_IMAGE if stage == IMG2IMG else ()), *((LORAS,) if LORA in offer.knobs else ())}
     for name in config:
         knob = offer.knobs.get(name)
         if name not in known and not (knob and stage in knob.stages):
@@ -33,14 +33,11 @@ def check_request(stage: str, config: Config, offer: Offer) -> None:
         if isinstance(side, int) and side % GRID:
             low = side // GRID * GRID
             raise InvalidInputError(f"config.{name}: {side} is no multiple of {GRID}; take {low} or {low + GRID}")
-    ours = offer.loras.spellings.get(str(config.get(LORA) or ""))
-    for name in LORA_TAG.findall(str(config.get("prompt", ""))):
-        if ours and offer.loras.spellings.get(name) == ours:
-            raise InvalidInputError(f"config.prompt: <lora:{name}:…> is the variable lora already; remove it there")
+    check_loras(config, offer.loras.spellings)
 
 
 def build(stage: str, config: Config, offer: Offer, init: InitImage | None) -> dict[str, Any]:
-    """Return the request of a job, without its session.
+    """Return the request of a job, from what `gathered` makes of its configuration, without its session.
 
     Raises:
         InvalidInputError: the server has not got what the job asks for.
@@ -52,9 +49,9 @@ def build(stage: str, config: Config, offer: Offer, init: InitImage | None) -> d
     for name, knob in offer.knobs.items():
         if name in config and name not in (LORA, LORA_STRENGTH):
             body[knob.target] = canonical(name, knob, config)
-    if config.get(LORA):
-        body["loras"] = [canonical(LORA, offer.knobs[LORA], config)]
-        body["loraweights"] = [str(config.get(LORA_STRENGTH, 1))]
+    if stack := stack_of(config, offer.loras.spellings):
+        body["loras"] = [name for name, _ in stack]
+        body["loraweights"] = [strength for _, strength in stack]
     if "subseed_strength" in config:
         body.setdefault("variationseed", 0)
     return body

@@ -6,8 +6,8 @@ from typing import Any, Final
 from bus.contracts import paths
 from bus.contracts.fields import Config, ConfigValue
 from bus.protocol.validation import InvalidInputError
+from pipeline_runner.pipelines.loras import LORAS, strength_of
 
-LORAS: Final = "loras"
 OVERRIDES: Final = "override_settings"
 SCRIPTS: Final = "alwayson"
 TABLES: Final = (LORAS, "styles", OVERRIDES, SCRIPTS)
@@ -29,7 +29,7 @@ def asked_for(config: Config) -> Config:
         if _is_part(name):
             table, _, rest = name.partition(".")
             tables[table] = _with(table, tables[table], rest, value)
-    tables[LORAS] = {name: _strength(value, 1) for name, value in tables[LORAS].items()}
+    tables[LORAS] = {name: strength_of(value, 1) for name, value in tables[LORAS].items()}
     for setting, variable in SETTINGS.items():
         if setting in tables[OVERRIDES]:
             _refuse_twice(found, variable, setting)
@@ -61,7 +61,7 @@ def _table(config: Config, name: str) -> dict[str, Any]:
 
 def _with(table: str, values: dict[str, Any], part: str, value: ConfigValue) -> dict[str, Any]:
     if table == LORAS:
-        return {**values, part: _strength(value, values.get(part, 1))}
+        return {**values, part: strength_of(value, values.get(part, 1))}
     if table == OVERRIDES:
         return {**values, part: value}
     path = paths.find(values, part)
@@ -69,14 +69,6 @@ def _with(table: str, values: dict[str, Any], part: str, value: ConfigValue) -> 
         raise InvalidInputError(f"config.{table}: has no {part}; {paths.missing(values, part)}")
     changed: dict[str, Any] = paths.put(values, path, value)
     return changed
-
-
-def _strength(value: Any, usual: Any) -> Any:
-    """Return a strength: `true` is the usual one, 1 where that is none or 0; `false` is 0."""
-    if not isinstance(value, bool):
-        return value
-    is_number = isinstance(usual, int | float) and not isinstance(usual, bool)
-    return (usual if is_number and usual else 1) if value else 0
 
 
 def _refuse_twice(found: Config, variable: str, setting: str) -> None:

@@ -10,11 +10,10 @@ from typing import Final
 from bus.contracts.fields import Config
 from pipeline_runner.pipelines.difference import Difference, same_number
 from pipeline_runner.pipelines.init_image import InitImage
+from pipeline_runner.pipelines.loras import LORAS, loras_of
 from pipeline_runner.pipelines.server_values import number, whole
 from pipeline_runner.pipelines.webui.answer import Answer
-from pipeline_runner.pipelines.webui.asked import LORAS
 from pipeline_runner.pipelines.webui.lists import AUTOMATIC, NONE, Lists
-from pipeline_runner.pipelines.webui.loras import loras_of
 from pipeline_runner.pipelines.webui.payload import GRID
 from pipeline_runner.pipelines.webui.registry import DEFAULT_FACTOR
 

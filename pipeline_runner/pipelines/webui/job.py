@@ -12,6 +12,7 @@ from pipeline_runner.outputs.images import ImageKind, kind_of
 from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.difference import Difference, spoiled
 from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
+from pipeline_runner.pipelines.loras import loras_of
 from pipeline_runner.pipelines.time_limit import timeout_of
 from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, Further, count_of, effective_of, read_answer
 from pipeline_runner.pipelines.webui.asked import asked_for, other_names
@@ -20,7 +21,6 @@ from pipeline_runner.pipelines.webui.echoes import further_differences
 from pipeline_runner.pipelines.webui.errors import fault_of
 from pipeline_runner.pipelines.webui.generation import Generation, end_orphans, free_memory
 from pipeline_runner.pipelines.webui.lists import Lists
-from pipeline_runner.pipelines.webui.loras import loras_of
 from pipeline_runner.pipelines.webui.payload import build, read_pictures
 from pipeline_runner.pipelines.webui.registry import STAGES
 from pipeline_runner.pipelines.webui.settings import (

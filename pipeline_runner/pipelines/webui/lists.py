@@ -118,6 +118,11 @@ class Lists:
     forge: bool
     scripts: Mapping[str, Mapping[str, Script]] | None = None
 
+    @property
+    def loras(self) -> Mapping[str, str]:
+        """The spellings of its LoRAs, none if it has no list of them."""
+        return self.names["loras"].spellings if "loras" in self.names else {}
+
 
 def read_lists(client: HttpClient) -> Lists:
     """Read all lists of a server.
@@ -136,7 +141,10 @@ def read_lists(client: HttpClient) -> Lists:
     try:
         return parse_lists(answers)
     except msgspec.ValidationError as error:
-        raise ServerFault("server_error", f"{client.url} lists what it offers in an unknown form: {error}") from None
+        raise ServerFault(
+            "server_error",
+            f"{client.url} lists what it offers in an unknown form; an SD.Next needs the pipeline sdnext: {error}",
+        ) from None
 
 
 def _get(client: HttpClient, path: str, *, optional: bool = False) -> Any:

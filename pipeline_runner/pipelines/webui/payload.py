@@ -7,12 +7,12 @@ from typing import Any, Final, NamedTuple
 from bus.contracts.fields import Config, ConfigValue
 from bus.protocol.validation import InvalidInputError, near_miss
 from pipeline_runner.pipelines.init_image import InitImage, read_init_image, read_mask
+from pipeline_runner.pipelines.loras import check_closed, check_loras, with_marks
 from pipeline_runner.pipelines.webui.asked import MODULES, OVERRIDES, overrides_of
 from pipeline_runner.pipelines.webui.knobs import LORA_MARK, STYLES, Knob
 from pipeline_runner.pipelines.webui.knobs import MODULES as MODULES_TARGET
 from pipeline_runner.pipelines.webui.lists import Lists, canonical
-from pipeline_runner.pipelines.webui.loras import check_loras, with_loras
-from pipeline_runner.pipelines.webui.registry import STAGES, config_of, knobs_of
+from pipeline_runner.pipelines.webui.registry import MARKED, STAGES, config_of, knobs_of
 from pipeline_runner.pipelines.webui.scripts import check_scripts, encoded
 
 GRID: Final = 8  # pixels: sides are multiples of it, or the server would round them
@@ -56,7 +56,8 @@ def check_request(stage: str, config: Config, lists: Lists) -> None:
         raise InvalidInputError(f"config.scheduler: sampler_name {sampler!r} names one already; write {plain!r} there")
     _check_modules(config, lists)
     _check_refiner(config, lists)
-    check_loras(config, lists)
+    check_closed(config, MARKED)
+    check_loras(config, lists.loras, MARKED)
     check_scripts(stage, config, lists)
     _styles(config, lists)
 
@@ -118,10 +119,10 @@ def build(stage: str, config: Config, lists: Lists, pictures: Pictures, task_id:
 
 def _diffusion(stage: str, config: Config, lists: Lists, mask: InitImage | None) -> dict[str, Any]:
     """Return what is made of several settings, or of files."""
-    prompt = with_loras(str(config.get("prompt", "")), config, lists)
+    prompt = with_marks(str(config.get("prompt", "")), config, lists.loras)
     found: dict[str, Any] = {"prompt": prompt} if prompt or "prompt" in config else {}
     if config.get("hr_prompt"):  # the second pass reads its own marks alone
-        found["hr_prompt"] = with_loras(str(config["hr_prompt"]), config, lists)
+        found["hr_prompt"] = with_marks(str(config["hr_prompt"]), config, lists.loras)
     if styles := _styles(config, lists):
         found["styles"] = styles
     if scripts := encoded(stage, config, lists):

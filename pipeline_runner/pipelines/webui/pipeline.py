@@ -10,11 +10,11 @@ from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.http_client import HttpClient, NoAnswer, ServerFault
-from pipeline_runner.pipelines.webui.asked import LORAS, UNCERTAIN, asked_for
+from pipeline_runner.pipelines.loras import LORAS, loras_of
+from pipeline_runner.pipelines.webui.asked import UNCERTAIN, asked_for
 from pipeline_runner.pipelines.webui.generation import JobCancelled
 from pipeline_runner.pipelines.webui.job import WebuiJob
 from pipeline_runner.pipelines.webui.lists import Lists, read_lists
-from pipeline_runner.pipelines.webui.loras import loras_of
 from pipeline_runner.pipelines.webui.payload import check_request, read_pictures
 from pipeline_runner.pipelines.webui.registry import stages_of, unavailable
 from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, read_settings, title_of
