@@ -48,7 +48,12 @@ PIPELINES: Final = {
                 "cfg_scale": VariableSpec(kind="float", minimum=0, maximum=30),
                 "sampler_name": VariableSpec(kind="str", choices=("euler", "heun")),
             },
-            config={"prompt": VariableSpec(kind="str"), "steps": VariableSpec(kind="int", minimum=1)},
+            config={
+                "prompt": VariableSpec(kind="str"),
+                "steps": VariableSpec(kind="int", minimum=1),
+                "loras": VariableSpec(kind="map", inside={"*": VariableSpec(kind="strength", minimum=-5, maximum=5)}),
+                "alwayson": VariableSpec(kind="map", open=True),
+            },
         )
     },
     "command": {"run": StageSpec(template="command", config={"command": VariableSpec(kind="list")})},

@@ -21,6 +21,21 @@ from tests.support.helpers import TIME_FACTOR
 WIRE: Final = ("feed", "reply", "request")
 RUNS: Final = {"feed": 6000, "reply": 6000, "request": 15_000, "experiment": 5000}
 KEPT: Final = [pytest.param(name, path, id=f"{name}: {path.name}") for name in TARGETS for path in kept(name)]
+OF_TABLES: Final = (
+    "loras.a",
+    "loras.",
+    "alwayson.net.args.0.weight",
+    "alwayson.net.args.9",
+    "alwayson.net",
+    "prompt.a",
+)
+NAMES: Final = ("cfg_scale", "sampler_name", "prompt", "seed", "level", *OF_TABLES)
+TABLES: Final = (
+    "",
+    "[config.alwayson.net]\nargs = [{ weight = 1, on = true, list = [[], {}] }]",
+    "[config]\nloras = { a = true, b = 9 }\nalwayson = 3",
+    "[config.loras]\na.b = { c = nan }",
+)
 ATHERIS: Final = importlib.util.find_spec("atheris") is not None
 
 
@@ -77,7 +92,7 @@ def test_random_text_never_raises(target: str, text: str) -> None:
 @pytest.mark.fault(item="B31")
 @pytest.mark.fault(item="B35")
 @given(
-    name=st.text(max_size=8) | st.sampled_from(["cfg_scale", "sampler_name", "prompt", "seed", "level"]),
+    name=st.text(max_size=8) | st.sampled_from(NAMES),
     values=st.lists(st.integers() | st.floats() | st.booleans() | st.text(max_size=5), max_size=4),
     numbers=st.fixed_dictionaries(
         {}, optional={name: st.integers() | st.floats() | st.text(max_size=5) for name in ("start", "stop", "step")}
@@ -91,16 +106,17 @@ def test_random_text_never_raises(target: str, text: str) -> None:
             "pipeline": st.sampled_from(["embedded", "command", "x", ""]),
         },
     ),
+    further=st.sampled_from(TABLES),
 )
 def test_absurd_experiments_are_planned_or_refused_with_a_sentence(
-    name: str, values: list[object], numbers: dict[str, object], top: dict[str, object]
+    name: str, values: list[object], numbers: dict[str, object], top: dict[str, object], further: str
 ) -> None:
     """Values of every kind and size: what a plan is made of is what a runner takes."""
     parts = [*(f"{key} = {toml(value)}" for key, value in top.items()), "[variable]", f"name = {toml(name)}"]
     parts += [f"{key} = {toml(value)}" for key, value in numbers.items()]
     if values:
         parts.append(f"values = [{', '.join(toml(value) for value in values)}]")
-    TARGETS["experiment"]("\n".join(parts).encode("utf-8", "replace"))
+    TARGETS["experiment"]("\n".join([*parts, further]).encode("utf-8", "replace"))
 
 
 @pytest.mark.skipif(not ATHERIS and "CI" not in os.environ, reason="needs atheris: pip install '.[fuzz]'")

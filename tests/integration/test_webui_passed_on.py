@@ -1,5 +1,6 @@
 """From the file of an experiment to the payload at a fake web UI, and what comes back of all that is passed on."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from variantbus.cli.files import read_experiment
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 Fake = Callable[..., FakeWebui]
-UNIT: Final = {"enabled": True, "module": "canny", "model": "control_v11p_sd15_canny", "weight": 1.0}
+UNIT: Final = {"enabled": True, "module": "canny", "model": "control_v11p_sd15_canny", "weight": 1.0, "image": "aGk="}
 
 
 def ran(path: Path, folder: Path, server: FakeWebui) -> list[JobResult]:
@@ -140,6 +141,23 @@ def refused_by(server: FakeWebui) -> tuple[int, Any]:
     with pytest.raises(Refused) as refused:
         server.worker.diffuse({"alwayson_scripts": {"gone": {}}}, "txt2img")
     return refused.value.status, refused.value.body
+
+
+def test_what_the_page_shows_is_planned_and_arrives(tmp_path: Path, fake_webui: Fake) -> None:
+    """Each of its files, with a picture that is here."""
+    page = (EXAMPLES.parent / "docs" / "webui.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for number, block in enumerate(blocks):
+        server, path = fake_webui(), tmp_path / f"{number}.toml"
+        head = 'name = "A page"\npipeline = "webui"\n'
+        path.write_text(head + block.replace("/home/me/lighthouse.png", picture(tmp_path)), encoding="utf-8")
+        results = ran(path, tmp_path, server)
+        assert [(result.success, result.warnings) for result in results] == [(True, ())] * len(results)
+        assert len({image.sha256 for result in results for image in result.images}) == len(results) > 1
+    scripts = server.taken[0]["alwayson_scripts"]
+    assert list(scripts) == ["controlnet", "adetailer", "Dynamic Thresholding (CFG Scale Fix)"]
+    assert server.taken[0]["override_settings"] == {"eta_noise_seed_delta": 31337}
 
 
 def test_a_refiner_that_the_server_does_not_come_to_fails_its_variant(tmp_path: Path, fake_webui: Fake) -> None:

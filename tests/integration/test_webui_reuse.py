@@ -224,3 +224,30 @@ def test_what_somebody_sets_meanwhile_is_not_put_back(runner: WebuiRunner, serve
 
     assert (server.options[CLIP_SKIP], server.options["sd_vae"]) == (5, "kl-f8.ckpt")
     assert server.bodies("/sdapi/v1/options") == []
+
+
+def test_loras_are_reused_with_their_strengths_in_their_order(runner: WebuiRunner) -> None:
+    """The server adds them one after the other, and its picture names them so."""
+    assert runner.reused("a", loras={"detail": 0.5, "ink-style": 1}) is None
+    assert runner.reused("b", loras={"ink-style": 1, "detail": 0.5}) is None
+    assert runner.reused("c", loras={"detail": 0.6, "ink-style": 1}) is None
+    assert runner.reused("d", loras={"detail": 0.5, "ink-style": 1}) == "a"
+
+
+def test_settings_that_are_passed_on_are_part_of_what_is_reused(runner: WebuiRunner, server: FakeWebui) -> None:
+    """While such a job runs, the server shows its settings, which are no change by somebody else."""
+    passed = {"override_settings": {"randn_source": "CPU"}}
+    during(server, runner, "a", **passed)
+    polled(server)
+    server.release()
+    assert runner.ended("a").reused_from is None
+    assert runner.reused("b") is None
+    assert runner.reused("c", **passed) == "a"
+
+
+@pytest.mark.parametrize(
+    "further", [{"style": "film"}, {"styles": ["film"]}, {"alwayson": {"adetailer": {"args": [True]}}}]
+)
+def test_what_is_behind_a_name_of_the_server_is_never_reused(runner: WebuiRunner, further: dict[str, Any]) -> None:
+    """Somebody may have written another text into a style, or changed a script."""
+    assert [runner.reused(name, **further) for name in ("a", "b")] == [None, None]

@@ -17,7 +17,7 @@ from pipeline_runner.pipelines.webui.payload import Pictures, build, check_reque
 from pipeline_runner.pipelines.webui.registry import stages_of
 from tests.support.webui_jobs import CONFIG, lists_of, picture
 
-UNIT = {"enabled": True, "module": "canny", "model": "control_v11p_sd15_canny", "weight": 1.0}
+UNIT = {"enabled": True, "module": "canny", "model": "control_v11p_sd15_canny", "weight": 1.0, "image": "aGk="}
 CONTROLNET: Config = {"alwayson": {"ControlNet": {"args": [UNIT]}}}
 
 
@@ -187,6 +187,10 @@ def test_scripts_are_passed_on_with_the_servers_own_names() -> None:
             ".args #1.module: 'cany' is not offered; did you mean",
         ),
         ({"controlnet": {"args": [{"weight": 1}]}}, ".args #1.enabled: missing; write true or false"),
+        (
+            {"controlnet": {"args": [{"enabled": True, "module": "canny"}]}},
+            ".args #1.image: missing, so the unit would do",
+        ),
         ({"controlnet": {"args": [True]}}, ".args #1: must be a table, a unit of ControlNet"),
         ({"controlnet": {"args": [UNIT] * 4}}, ".args: 4 are given; the server takes 3 and drops the others"),
         ({"controlnet": {"args": {"weight": 1}}}, ": must be a table with args, the list of its values"),
@@ -251,6 +255,13 @@ def test_a_mask_has_the_size_of_its_picture(tmp_path: Path) -> None:
     )
     without: Config = {"init_image": str(init), "mask_blur": 8}
     assert refusal(without, stage="img2img") == "config.mask: missing; mask_blur has no effect without it"
+
+
+def test_a_unit_without_a_picture_takes_the_one_of_its_job(tmp_path: Path) -> None:
+    """Where there is one; else it would do nothing, and only the server's console would tell."""
+    config: Config = {"init_image": picture(tmp_path), "alwayson": {"controlnet": {"args": [{"enabled": True}]}}}
+
+    assert request(config, stage="img2img")["alwayson_scripts"] == config["alwayson"]
 
 
 def test_a_part_that_its_table_lacks_is_refused() -> None:

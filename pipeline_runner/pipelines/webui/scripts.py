@@ -17,6 +17,8 @@ from pipeline_runner.pipelines.webui.lists import NONE, Lists
 
 CONTROLNET: Final = "controlnet"
 FILE: Final = "file"  # a table with this key alone is the picture in that file
+# where a unit of ControlNet has its picture; without one it takes the picture that the job starts from
+_INPUTS: Final = ("image", "input_image", "image_fg", "batch_images", "batch_image_dir", "ipadapter_input")
 _NAMED: Final = {"model": "controlnets", "module": "preprocessors"}  # of a unit of ControlNet
 
 
@@ -56,7 +58,7 @@ def _script(where: str, stage: str, name: str, told: Any, lists: Lists) -> dict[
     if lists.scripts is not None:
         _check_known(where, name, args, lists.scripts[stage])
     if name.lower() == CONTROLNET:
-        args = [_unit(f"{where}.args #{number}", arg, lists) for number, arg in enumerate(args, 1)]
+        args = [_unit(f"{where}.args #{number}", stage, arg, lists) for number, arg in enumerate(args, 1)]
     return {"args": _with_pictures(f"{where}.args", args)}
 
 
@@ -72,12 +74,16 @@ def _check_known(where: str, name: str, args: list[Any], known: Mapping[str, Any
         )
 
 
-def _unit(where: str, unit: Any, lists: Lists) -> Any:
+def _unit(where: str, stage: str, unit: Any, lists: Lists) -> Any:
     """Check a unit of ControlNet, which goes on without what it does not know; return it with the server's names."""
     if not isinstance(unit, dict):
         raise InvalidInputError(f"{where}: must be a table, a unit of ControlNet")
     if not isinstance(unit.get("enabled"), bool):
         raise InvalidInputError(f"{where}.enabled: missing; write true or false, as servers differ without it")
+    if stage == "txt2img" and unit["enabled"] and not any(unit.get(key) for key in _INPUTS):
+        raise InvalidInputError(
+            f"{where}.image: missing, so the unit would do nothing; write image.file = the path of one"
+        )
     named = {
         key: _name(f"{where}.{key}", unit[key], lists, kind)
         for key, kind in _NAMED.items()
