@@ -147,8 +147,6 @@ def _spectrum(axis: Axis, lengths: Array) -> Array:
 def _largest(columns: list[tuple[int, int, int, int, float]], most: int) -> list[tuple[int, int, int, int, float]]:
     """Return the largest of some columns, and all of the same size with each."""
     sizes = np.array([round(column[-1], DIGITS) for column in columns])
-    if not len(sizes):
-        return []
     known = np.unique(sizes[sizes >= SMALLEST * sizes.max()])
     least = [size for size in known if np.count_nonzero(sizes >= size) <= most]
     return [column for column, size in zip(columns, sizes, strict=True) if size >= least[0]] if least else []

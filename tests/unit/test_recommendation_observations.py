@@ -230,7 +230,7 @@ def test_stars_are_gathered_of_the_pictures() -> None:
 
     assert observed(stored).seen == scores((1, 0, 4.0))
     assert stored.read == ["ratings of exp-1", "pictures of exp-1"]
-    assert observed(unrated) == Observations([], candidates(planned_experiment()), STARS, Reported(0, [], level=0))
+    assert observed(unrated) == Observations([], candidates(planned_experiment()), STARS, Reported(0, [], level=0), [])
     assert unrated.read == ["ratings of exp-1"]
 
 
@@ -252,3 +252,13 @@ def test_comparisons_count_where_both_values_are_in_the_plan() -> None:
     stored = Stored(comparisons=(comparison(0, 1), comparison(0, 7)))
 
     assert observed(stored, objective="preference").seen == [comparison(0, 1).preference]
+
+
+def test_times_are_gathered_where_they_are_limited() -> None:
+    """Besides what decides; else nobody needs them."""
+    stored = Stored(rating("b", 4))
+    found = observed(stored, within="20%")
+    assert found.objective.within == 0.2
+    assert [(one.variant_index, one.repeat_index) for one in found.times] == [(0, 0), (1, 0)]
+    assert stored.read[0] == "results of exp-1"
+    assert found.seen == observed(Stored(rating("b", 4))).seen

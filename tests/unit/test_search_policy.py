@@ -363,3 +363,22 @@ def test_a_search_finds_a_good_value_of_many_with_few_jobs() -> None:
         near = [abs(value - best) < 3 for value, _ in jobs[10:] if isinstance(value, int)]
         found += sum(near) > len(near) / 2
     assert found >= 2
+
+
+def test_what_is_too_slow_is_not_looked_at() -> None:
+    """If the objective limits the time; without any time all values count."""
+    scores = {(value, seed): value / 10 + (value * seed % 3) / 100 for value in FIRST for seed in (0, 1)}
+    limited = situation(scores, replace(PLAN, within="50 %"), room=12)
+    times = [
+        Score(
+            variant_index=one.variant_index,
+            repeat_index=one.repeat_index,
+            score=1.0 + 4 * (FIRST[one.variant_index] > 4),
+        )
+        for one in limited.seen
+        if isinstance(one, Score)
+    ]
+    assert {8, 9} & {value for value, _ in more(limited).jobs}
+    fast = {value for value, _ in more(replace(limited, times=times)).jobs}
+    assert fast <= {1, 2, 3, 4, 5, 6}
+    assert 3 in fast

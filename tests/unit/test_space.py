@@ -114,3 +114,10 @@ def test_a_first_round_that_meets_skipped_points_takes_others() -> None:
     assert len(first) == 9
     find = points.finder()
     assert all((point := find(value)) is not None and points.has(point) for value in first)
+
+
+def test_where_skip_leaves_little_of_a_large_grid_no_more_is_considered() -> None:
+    """The spread ends some time, and nothing that is skipped takes the place of what is not there."""
+    knobs = (Variable(name="a", start=1, stop=3000, step=1), Variable(name="b", values=["x", "y"]))
+    left = space_of(ExperimentDefinition(name="x", variables=knobs, skip=({"a": ">9"},)))
+    assert left.considered({(0, 0)}) == [(at, other) for at in range(9) for other in (0, 1)]
