@@ -125,7 +125,7 @@ class Runner:
         self._refresher.join(JOIN_SECONDS)
         self._idle.cancel()
         self._rescoring.close(JOIN_SECONDS)
-        self._measuring.close()
+        self._measuring.close(JOIN_SECONDS)
         if left:
             logger.warning("%d jobs did not stop in time and are abandoned", len(left))
         done = {name: result for name, result in ended.items() if not result.cancelled}

@@ -18,9 +18,11 @@ logger = logging.getLogger(__name__)
 class KeptScorer:
     """Asks one scorer, one question at a time, from any thread."""
 
-    def __init__(self, arguments: Sequence[str], metrics: Sequence[str], folder: Callable[[], Path]) -> None:
-        """Start nothing yet; `folder` gives a new one for each process."""
-        self._arguments, self._metrics, self._folder = arguments, metrics, folder
+    def __init__(
+        self, title: str, arguments: Sequence[str], metrics: Sequence[str], folder: Callable[[], Path]
+    ) -> None:
+        """Start nothing yet; `folder` gives a new one for each process, and `title` is for people."""
+        self._title, self._arguments, self._metrics, self._folder = title, arguments, metrics, folder
         self._talk: Talk | None = None
         self._turn = threading.Lock()
         self._is_failing = self._is_closed = False
@@ -41,6 +43,10 @@ class KeptScorer:
             self.used_at = time.monotonic()
             self._turn.release()
         return {name: sum(one[name] for one in answers) / len(answers) for name in self._metrics}
+
+    def is_idle(self, since: float) -> bool:
+        """Return whether there is a process that nobody has asked since a time, by the monotonic clock."""
+        return self._talk is not None and self.used_at <= since
 
     def close(self, idle_since: float | None = None) -> None:
         """End the process; with a time, by the monotonic clock, only if nobody has asked it since."""
@@ -67,7 +73,7 @@ class KeptScorer:
                 self._end()  # it may answer the old question yet
                 raise
             self._end()
-            logger.warning("%s failed, attempt %d of %d: %s", self._arguments, attempt, most, reason)
+            logger.warning("%s failed, attempt %d of %d: %s", self._title, attempt, most, reason)
             if attempt < most:
                 _rest(REST_SECONDS[attempt - 1], stopped)
         self._is_failing = True

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bus.contracts.fields import Config
+from bus.contracts.media import is_picture
 from bus.contracts.messages import ImageRef
 from bus.contracts.scoring import ScoreSettings
 from pipeline_runner.outputs import safe_paths
@@ -87,19 +88,19 @@ class Measuring:
         return tuple(name for name in score.use if name in self.scorers and self.scorers[name].compares)
 
     def end_idle(self) -> None:
-        """End the processes that nobody has asked for a while."""
+        """Have the processes ended that nobody has asked for a while; they may take their time."""
         since = time.monotonic() - IDLE_SECONDS
         with self._lock:
-            kept = list(self._kept.values())
-        for one in kept:
-            one.close(since)
+            idle = [one for one in self._kept.values() if one.is_idle(since)]
+        if idle:
+            _end_in_thread(idle, since)
 
-    def close(self) -> None:
-        """End all processes; whoever asks from now on is told that nobody waits."""
+    def close(self, seconds: float) -> None:
+        """End all processes, within some seconds; whoever asks from now on is told that nobody waits."""
         with self._lock:
             kept, self._kept = list(self._kept.values()), {}
-        for one in kept:
-            one.close()
+        if kept:
+            _end_in_thread(kept).join(seconds)
 
     def _parts(self, score: ScoreSettings) -> Iterator[_Part]:
         for name in score.use:
@@ -112,7 +113,7 @@ class Measuring:
     def _scorer(self, part: _Part) -> KeptScorer:
         key = _encode((part.arguments, part.metrics, part.options))
         with self._lock:
-            return self._kept.setdefault(key, KeptScorer(part.arguments, part.metrics, self._new_folder))
+            return self._kept.setdefault(key, KeptScorer(part.title, part.arguments, part.metrics, self._new_folder))
 
     def _new_folder(self) -> Path:
         return self._folder / str(next(self._numbers))
@@ -142,6 +143,18 @@ class Measuring:
         return str(self._root / image.path)
 
 
+def _end_in_thread(scorers: Sequence[KeptScorer], since: float | None = None) -> threading.Thread:
+    """End processes in a thread, as that may block; it does not keep our own process alive."""
+
+    def end() -> None:
+        for one in scorers:
+            one.close(since)
+
+    thread = threading.Thread(target=end, name="end of scorers", daemon=True)
+    thread.start()
+    return thread
+
+
 def pictures_of(images: Images) -> list[ImageRef]:
-    """Return those of the results that are pictures."""
-    return [one for one in images if one.width and one.height and one.media_type.startswith("image/")]
+    """Return those of the results that are pictures; of one that moves, the first frame is measured."""
+    return [one for one in images if is_picture(one)]

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from msgspec.structs import replace
 from PIL import Image
@@ -285,6 +286,25 @@ def test_completed_jobs_are_not_measured_beside_a_job_that_runs_alone(
     scoring_runner.settle()
     completed = {one.job_id: one for one in scoring_runner.runner.logged("job.") if isinstance(one, JobCompleted)}
     assert scoring_runner.scored()[0].scored_at >= completed["b"].finished_at
+
+
+def test_a_scorer_that_nobody_needs_is_ended(
+    scoring_runner: ScoringRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory is free, and the next job starts it again."""
+    scoring_runner.send(scoring_runner.job("a", by_program(tmp_path), MINE))
+    scoring_runner.ended("a")
+    measuring = scoring_runner.runner.service._measuring
+    measuring.end_idle()
+    process = psutil.Process(int(asked(tmp_path)[0][0]))
+    assert process.is_running()
+
+    monkeypatch.setattr("pipeline_runner.scoring.measuring.IDLE_SECONDS", 0.0)
+    measuring.end_idle()
+
+    wait_until(lambda: not process.is_running(), what="its end")
+    scoring_runner.send(scoring_runner.job("b", by_program(tmp_path), MINE))
+    assert scoring_runner.ended("b").metrics == {"value": 0.5}
 
 
 def test_scorers_are_offered(scoring_runner: ScoringRunner) -> None:

@@ -27,7 +27,9 @@ def scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     numbers = iter(range(100))
 
     def make(body: str) -> KeptScorer:
-        made.append(KeptScorer(program(tmp_path, body), ["value"], lambda: tmp_path / "work" / str(next(numbers))))
+        made.append(
+            KeptScorer("it", program(tmp_path, body), ["value"], lambda: tmp_path / "work" / str(next(numbers)))
+        )
         return made[-1]
 
     yield make
@@ -85,8 +87,12 @@ def test_what_it_prints_beside_is_passed_over(scorer: Open) -> None:
         ("sys.stdout.close(); os.close(1); time.sleep(60)", "it has closed its stdout"),
     ],
 )
-def test_a_failure_is_tried_again_in_a_fresh_process(scorer: Open, tmp_path: Path, body: str, told: str) -> None:
+def test_a_failure_is_tried_again_in_a_fresh_process(
+    scorer: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, told: str
+) -> None:
     """Three times; the reason is told, with the end of stderr. From then on once, until it works again."""
+    if "sleep" in body:
+        monkeypatch.setattr(talk, "END_SECONDS", 0.1)
     one = scorer(f"if total < 5:\n    {body}\nelse:\n    {GOOD}")
 
     with pytest.raises(ScorerError, match=told):
@@ -120,7 +126,7 @@ def test_what_cannot_be_started_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(kept, "REST_SECONDS", (0.0, 0.0))
     before = len(list(Path("/proc/self/fd").iterdir()))
     for arguments, told in ((("/no/such",), "cannot start '/no/such'"), (("a\0b",), "cannot start")):
-        one = KeptScorer(arguments, ["value"], lambda: tmp_path / "work")
+        one = KeptScorer("it", arguments, ["value"], lambda: tmp_path / "work")
         with pytest.raises(ScorerError, match=told):
             ask(one)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -159,6 +165,8 @@ def test_a_process_that_nobody_needs_ends(scorer: Open, tmp_path: Path) -> None:
     """And is started again when it is needed."""
     one = scorer(GOOD)
     ask(one)
+    assert not one.is_idle(time.monotonic() - 60)
+    assert one.is_idle(time.monotonic())
     one.close(idle_since=time.monotonic() - 60)
     assert psutil.pid_exists(int(asked(tmp_path)[0][0]))
 
