@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from bus.contracts.messages import JobScored
 from tests.support.checker import whole_log
@@ -120,3 +122,25 @@ def test_measures_of_the_examples_are_published(workspace: Workspace) -> None:
     assert f"variantbus experiment set {name} objective=sharpness" in done.err
     scored = [one.message for one in whole_log(runner) if isinstance(one.message, JobScored)]
     assert len(scored) == 24
+
+
+def test_adopted_pictures_are_measured(workspace: Workspace) -> None:
+    """Pictures that somebody else has made, by formulas; each beside that of the first value with its seed."""
+    _, learning = services(workspace)
+    folder = workspace.folder / "pictures"
+    folder.mkdir()
+    for cfg in (3, 5):
+        for seed in (1, 2):
+            info = PngInfo()
+            text = f"a cat\nSteps: 20, Sampler: Euler, CFG scale: {cfg}, Seed: {seed}, Size: 64x64, Model: sd15"
+            info.add_text("parameters", text)
+            Image.new("RGB", (64, 64), (cfg * 10, seed * 50, 0)).save(folder / f"{cfg}-{seed}.png", pnginfo=info)
+    name = workspace.run("experiment", "adopt", folder).out.strip()
+
+    done = workspace.run("experiment", "score", name, "contrast", "change")
+
+    assert "measured 4 of 4 jobs: contrast, change" in done.err
+    assert [one.metrics["change"] for one in view_of(learning, name).variants] == [
+        0,
+        pytest.approx(20 / 255 / 3, abs=1e-4),
+    ]

@@ -285,11 +285,11 @@ def test_a_narrow_service_leaves_the_rest_alone(services: Services) -> None:
         (Selection(variants=(1,)), ["job."]),
         (
             Selection(experiments=("a b",)),
-            ["job.queued.a%20b.", "job.started.a%20b.", "job.completed.a%20b.", "job.progress.a%20b."],
+            [f"job.{kind}.a%20b." for kind in ("queued", "started", "completed", "progress", "scored")],
         ),
         (
             Selection(experiments=("e",), variants=(3,)),
-            ["job.queued.e.3.", "job.started.e.3.", "job.completed.e.3.", "job.progress.e.3."],
+            [f"job.{kind}.e.3." for kind in ("queued", "started", "completed", "progress", "scored")],
         ),
     ],
 )
