@@ -14,7 +14,7 @@ from bus.protocol.control import ControlError
 from bus.protocol.doors import words
 from bus.protocol.validation import InvalidInputError, near_miss
 
-Kind = Literal["int", "float", "str", "bool", "list", "map", "strength"]
+Kind = Literal["int", "float", "str", "bool", "list", "map", "strength", "any"]
 # {{steps}} stands for the text {steps} itself, as a program's own braces may look like a placeholder
 PLACEHOLDER: Final = re.compile(r"\{\{(?P<literal>[A-Za-z_][A-Za-z0-9_]*)\}\}|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
 ANY: Final = "*"  # of the parts of a table: any other one
@@ -333,6 +333,7 @@ _KINDS: Final[dict[str, _Check]] = {
         lambda value: isinstance(value, list) and all(isinstance(part, bool | int | float | str) for part in value),
     ),
     "map": _Check("a table of names and values", lambda value: isinstance(value, dict)),
+    "any": _Check("a value", lambda value: value is not None),
     "strength": _Check("a number, true or false", lambda value: isinstance(value, bool | int | float)),
 }
 

@@ -127,6 +127,22 @@ def test_settings_that_the_server_would_not_take_are_refused(config: Config, sen
     assert refusal(config).startswith(sentence)
 
 
+def test_a_setting_takes_values_like_the_one_that_it_has() -> None:
+    """One that has none yet takes any, and lists and tables take lists and tables."""
+    known: dict[str, Any] = {"new": None, "listed": ["a"], "table": {"a": 1}, "scale": 0.5}
+    lists = lists_of(lambda answers: answers["options"].update(known))
+    taken: list[dict[str, Any]] = [{"new": "x"}, {"new": 3}, {"listed": ["b"]}, {"table": {"a": [2]}}, {"scale": 1}]
+    for settings in taken:
+        assert request({"override_settings": settings}, lists=lists)["override_settings"] == settings
+    for wrong, said in (
+        ({"new": None}, "new: is nothing"),
+        ({"listed": "a"}, "listed: must be a list"),
+        ({"table": 1}, "table: must be a table"),
+        ({"scale": True}, "scale: must be a number, not true"),
+    ):
+        assert refusal({"override_settings": wrong}, lists=lists).startswith(f"config.override_settings.{said}")
+
+
 def test_modules_of_forge_are_passed_on_together() -> None:
     """Models that need text encoders have them beside their VAE; what Forge does not find, it leaves out silently."""
     forge = lists_of(forge=True)

@@ -24,6 +24,7 @@ KINDS: Final[dict[str, str]] = {
     "list": "list of texts or numbers",
     "map": "table of names and values",
     "strength": "number, or true or false",
+    "any": "any value",
 }
 
 

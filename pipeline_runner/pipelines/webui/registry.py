@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from bus.contracts.pipeline_specs import ANY, StageSpec, VariableSpec, alike
+from bus.contracts.pipeline_specs import ANY, Kind, StageSpec, VariableSpec, alike
 from pipeline_runner.pipelines.init_image import INIT_IMAGE
 from pipeline_runner.pipelines.time_limit import TIME_LIMIT
 from pipeline_runner.pipelines.webui.asked import SETTINGS, TABLES
@@ -98,7 +98,7 @@ def _spec(name: str, stage: Stage, lists: Lists) -> StageSpec:
 
 def _tables(lists: Lists) -> dict[str, VariableSpec]:
     """Return what the tables take: LoRAs with strengths, settings of the server, and scripts with their values."""
-    settings = {name: spec for name, value in lists.options.items() if (spec := _setting(name, value, lists))}
+    settings = {name: _setting(name, value, lists) for name, value in lists.options.items()}
     scripts = VariableSpec(kind="map", open=True, target="alwayson_scripts")
     found = {"override_settings": VariableSpec(kind="map", inside=settings, target="override_settings")}
     if lists.scripts is None or any(lists.scripts.values()):
@@ -111,12 +111,13 @@ def _tables(lists: Lists) -> dict[str, VariableSpec]:
     return {name: found[name] for name in TABLES if name in found}
 
 
-def _setting(name: str, value: object, lists: Lists) -> VariableSpec | None:
+def _setting(name: str, value: object, lists: Lists) -> VariableSpec:
     """Return what a setting of the server takes: what its variable does, else a value like the present one."""
     knob = next((one for one in KNOBS if one.name == SETTINGS.get(name) and _offered(one, lists)), None)
     if knob and knob.target == f"{OVERRIDE}{name}":
         return _variable(knob, lists)
-    return VariableSpec(kind="list") if isinstance(value, list) else alike(value)
+    of_others: Kind = "list" if isinstance(value, list) else "map" if isinstance(value, dict) else "any"
+    return alike(value) or VariableSpec(kind=of_others)  # of one that has no value yet, nobody knows
 
 
 def _listed(names: Names, spec: VariableSpec) -> VariableSpec:
