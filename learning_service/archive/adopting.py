@@ -17,6 +17,7 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.server import MethodServer
+from learning_service.archive.imports import without_score_program
 from learning_service.experiments.axes import axes_of
 from learning_service.experiments.blocks import check_blocks
 from learning_service.experiments.model import Experiment, experiment_view
@@ -51,7 +52,7 @@ class Adopter:
         if name in self._store.being_made:
             raise ControlError("conflict", f"experiment {name} is being imported; choose another id")
         known = self._store.find(name)
-        definition = params.definition if known is None else more_of(known, params)
+        definition = without_score_program(params.definition) if known is None else more_of(known, params)
         values = dict(enumerate(params.values))
         now = time.time()
         with self._log.transaction(sync=True) as tx:
@@ -116,7 +117,7 @@ def more_of(known: Experiment, params: AdoptParams) -> ExperimentDefinition:
         if index >= len(params.values) or not is_same(variant.value, params.values[index]):
             text = f"{name} has {_cited(variant.value)} as value #{index + 1}; read it again, and add to its values"
             raise ControlError("conflict", text)
-    return replace(after, name=before.name, objective=before.objective, goal=before.goal)
+    return replace(after, name=before.name, objective=before.objective, goal=before.goal, score=before.score)
 
 
 def _cited(value: VariantValue) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ class Adopting:
         self._log, self._store, self._outputs, self._note_ends = log, store, outputs, note_ends
         self._job_limit = log.limits.job_bytes
         self._folder = outputs.root / FOLDER
+        self._saving: dict[str, Future[ImageRef]] = {}  # by job
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def register(self, methods: MethodServer) -> None:
@@ -51,17 +53,22 @@ class Adopting:
         if size > self._job_limit:
             raise InvalidInputError(f"job.config: the job has {size} bytes, over {self._job_limit}; shorten its texts")
         topic = topic_of(JOB_COMPLETED, context)  # raises if no topic can be made of it
+        name = params.job.job_id
+        while busy := self._saving.get(name):  # the same request came before, and its answer was not waited for
+            yield busy
         if self._is_known(params):
             return AdoptPictureReply(received=params.size, done=True)
-        path = self._folder / f"{params.sha256}{_suffix(params.name)}"
+        path = self._folder / f"{hashlib.sha256(name.encode()).hexdigest()}{_suffix(params.name)}"
         with self._outputs.writing():
             received = _append(path, params.offset, params.data)
         if received < params.size:
             return AdoptPictureReply(received=received, done=False)
         record = new_record(params.job, time.time())
+        self._saving[name] = in_thread(partial(self._save, record, path, params), "adopt")
         try:
-            image = yield from wait(in_thread(partial(self._save, record, path, params), "adopt"))
+            image = yield from wait(self._saving[name])
         finally:
+            del self._saving[name]
             path.unlink(missing_ok=True)
         result = JobResult(success=True, images=(image,), untimed=True)
         ended = msgspec.structs.replace(record, state="completed", result=result, finished_at=time.time())

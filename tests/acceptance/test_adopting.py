@@ -3,9 +3,14 @@
 import hashlib
 from pathlib import Path
 
+import pytest
+
+from bus.contracts.feedback import RateParams
+from bus.protocol.control import ControlError
 from tests.support.experiment_files import services
 from tests.support.generated_pictures import A1111, broken, png, text
-from tests.support.workspace import Workspace, view_of
+from tests.support.helpers import wait_until
+from tests.support.workspace import Running, Workspace, view_of
 
 CFG = (3, 7, 12)
 SEEDS = (11, 12)
@@ -58,13 +63,13 @@ def test_a_folder_of_pictures_becomes_an_experiment_with_an_answer(workspace: Wo
     assert all(variant.completed == len(SEEDS) * 2 for variant in view.variants)
     for variant in view.variants:
         for image in variant.images:
-            workspace.run("rate", name, image.sha256, "5" if variant.variant_value == 7 else "2")
+            stars = 5 if variant.variant_value == 7 else 2
+            learning.ask("image.rate", RateParams(experiment_id=name, image=image.sha256, stars=stars), dict)
     answer = workspace.run("recommend", name, "--json").json
     assert answer["value"] == 7
-    picture = workspace.run("job", "output", view.variants[0].images[0].sha256, "-o", "one.png")
-    assert picture.code == 0
     report = workspace.run("experiment", "report", name, "-o", "report.html")
     assert report.code == 0
+    assert all(f"seed {seed}" in (workspace.folder / "report.html").read_text(encoding="utf-8") for seed in SEEDS)
 
     fill(folder, (*CFG, 20))
     again = workspace.run("experiment", "adopt", str(folder), "--json").json
@@ -76,8 +81,44 @@ def test_a_folder_of_pictures_becomes_an_experiment_with_an_answer(workspace: Wo
     view = view_of(learning, name)
     assert [variant.variant_value for variant in view.variants] == [*CFG, 20]
     assert all(variant.completed == len(SEEDS) * 2 for variant in view.variants)
-    assert workspace.run("recommend", name, "--json").json["value"] == 7
     assert before.items() <= hashes(folder).items()
     refused = workspace.run("experiment", "extend", name, "--seeds", "9", code=4)
     assert "was not planned by this service" in refused.err
-    workspace.run("experiment", "delete", name, "--yes")
+
+
+@pytest.mark.fault(item="F189")
+def test_an_adoption_goes_on_after_kill_9(workspace: Workspace) -> None:
+    """The command dies amid it, and the next one adds the rest, though the runner dies; nothing is there twice."""
+    runner, learning = services(workspace)
+    folder = workspace.folder / "sweep"
+    folder.mkdir()
+    for number in range(36):
+        data = png(text("parameters", infotext(number % 3 + 1, number // 3, "a red fox")), shade=number)
+        (folder / f"{number}.png").write_bytes(data)
+
+    def count() -> int:
+        try:
+            return view_of(learning, name).totals.completed
+        except ControlError:
+            return 0
+
+    name = workspace.run("experiment", "adopt", folder, "--dry-run", "--json").json["experiment_id"]
+
+    def begun() -> Running:
+        before, command = count(), workspace.command("experiment", "adopt", folder)
+        wait_until(lambda: count() > before or not command.lives, what="some more pictures are there")
+        return command
+
+    begun().kill()
+    command = begun()
+    runner.kill()
+    runner.start()
+    assert command.wait() == 0, command.errors()
+
+    view = view_of(learning, name)
+    assert view.totals.completed == view.totals.jobs == 36
+    assert [(one.variant_value, one.completed, one.status) for one in view.variants] == [
+        (value, 12, "completed") for value in (1, 2, 3)
+    ]
+    assert len({image.sha256 for one in view.variants for image in one.images}) == 36
+    assert not list(runner.data.glob("outputs/.adopting/*"))

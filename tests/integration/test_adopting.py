@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,12 +16,14 @@ from bus.contracts.experiments import ExperimentView
 from bus.contracts.jobs import JobRequest, JobView
 from bus.contracts.messages import LearningContext
 from bus.contracts.outputs import OutputReply
+from bus.contracts.scoring import ScoreSettings
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
+from pipeline_runner.outputs.adopting import Adopting
 from tests.support.factories import definition
 from tests.support.generated_pictures import A1111, broken, png, samples, text
-from tests.support.helpers import wait_until
+from tests.support.helpers import REPLY_SECONDS, wait_until
 from tests.support.learning_services import HeldPipeline, Services, address_of
 from tests.support.painting_runner import PaintingRunner
 from variantbus.adoption.planning import plan
@@ -84,6 +88,28 @@ def test_a_picture_comes_in_parts_and_is_served_as_it_was(painting_runner: Paint
     assert list((painting_runner.root / ".adopting").iterdir()) == []
 
 
+@pytest.mark.fault(item="F189")
+def test_a_request_that_comes_again_while_the_picture_is_saved_waits_for_it(
+    painting_runner: PaintingRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that got no answer in time asks again; it is saved once, and both are answered."""
+    going, saves = threading.Event(), list[str]()
+    save = Adopting._save
+
+    def slow(self: Adopting, record: Any, path: Path, params: Any) -> Any:
+        saves.append(record.job_id)
+        going.wait(REPLY_SECONDS)
+        return save(self, record, path, params)
+
+    monkeypatch.setattr(Adopting, "_save", slow)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(send, painting_runner, adopting()) for _ in range(2)]
+        wait_until(lambda: bool(saves), what="the picture is being saved")
+        going.set()
+        assert [one.result().done for one in both] == [True, True]
+    assert saves == [f"{NAME}.0.0.0"]
+
+
 @pytest.mark.parametrize(
     ("params", "words"),
     [
@@ -130,7 +156,8 @@ def test_values_come_first_and_what_a_person_changed_stays(services: Services) -
     """An adopted experiment has ended from the beginning, and grows by values at its end."""
     learning = address_of(services.learning(services.scripted().address))
 
-    first = ask(learning)
+    first = ask(learning, definition=replace(definition(), score=ScoreSettings(command=("rm",))))
+    assert first.definition.score is None or not first.definition.score.command
     assert (first.status, [one.variant_value for one in first.variants], first.totals.jobs) == ("completed", [1, 2], 0)
     request(learning, "experiment.rename", {"experiment_id": NAME, "name": "Mine"}, ExperimentView)
     more = ask(learning, values=[1, 2, 3])
@@ -163,6 +190,7 @@ def fill(folder: Path, seeds: range) -> None:
             (folder / f"{cfg}-{seed}.png").write_bytes(png(text("parameters", told), shade=cfg * 50 + seed))
 
 
+@pytest.mark.fault(item="F189")
 def test_what_was_interrupted_goes_on_and_what_was_deleted_is_made_anew(services: Services, tmp_path: Path) -> None:
     """A client that dies after some pictures leaves an experiment of these, to which the next one adds the others."""
     folder = tmp_path / "pictures"
@@ -233,6 +261,7 @@ def test_a_changed_picture_and_a_runner_that_nobody_follows_are_told(
         both.send(name, made, lambda _: None)
 
 
+@pytest.mark.fault(item="B71")
 def test_every_kind_of_picture_is_found_and_every_other_file_has_a_reason(tmp_path: Path) -> None:
     """Over thirty kinds, among broken files, links, copies, hidden folders and folders in folders."""
     kinds = list(samples())

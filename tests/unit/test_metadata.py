@@ -35,6 +35,7 @@ def test_the_settings_of_every_program_are_read(sample: Sample) -> None:
     assert {key: made.settings.get(key) for key in sample.settings} == sample.settings
 
 
+@pytest.mark.fault(item="B71")
 @pytest.mark.parametrize(("name", "data"), BROKEN, ids=[name for name, _ in BROKEN])
 def test_what_cannot_be_read_is_no_error(name: str, data: bytes) -> None:
     """A photo, a page of HTML, a bomb: none of them was made by a program that says so."""

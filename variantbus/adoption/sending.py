@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from bus.contracts.adoption import AdoptParams, AdoptPictureParams, AdoptPicture
 from bus.contracts.experiments import ExperimentView
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
-from bus.transport.client import request
+from bus.transport.client import NoAnswerError, request
 from bus.transport.keys import Keys
 from learning_service.experiments.sharding import ALL, Shard
 from variantbus.adoption.planning import Placed, Plan, Present, job_of, seed_of
@@ -26,7 +27,7 @@ from variantbus.client.records import export_of
 
 PART_BYTES: Final = 1 << 20  # of a picture in one request
 AT_ONCE: Final = 4  # pictures: the runner decodes each for its thumbnail
-PICTURE_SECONDS: Final = 60.0
+PICTURE_SECONDS: Final = 60.0  # for the runner to take a part of a picture, with its next start perhaps
 ADOPT_SECONDS: Final = 30.0
 APPLIED_SECONDS: Final = 20.0  # for the learning service to hear of a picture, since it heard of the last one
 LOOK_SECONDS: Final = 0.2
@@ -126,10 +127,21 @@ class Services:
                 data=data[offset : offset + PART_BYTES],
                 seed=seed_of(picture.settings),
             )
-            reply = request(self._runner, "job.adopt", params, AdoptPictureReply, PICTURE_SECONDS, keys=self._keys)
+            reply = self._ask(params)
             if reply.done:
                 return
             offset = reply.received
+
+    def _ask(self, params: AdoptPictureParams) -> AdoptPictureReply:
+        """Send a part, again where the runner does not answer: it may be starting anew, or busy with the picture."""
+        deadline = time.monotonic() + PICTURE_SECONDS
+        while True:
+            try:
+                return request(self._runner, "job.adopt", params, AdoptPictureReply, keys=self._keys)
+            except NoAnswerError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(LOOK_SECONDS)
 
     def wait(self, experiment_id: str, pictures: int) -> ExperimentView:
         """Wait until the learning service has heard of so many pictures.
@@ -139,11 +151,12 @@ class Services:
         """
         heard, deadline = -1, time.monotonic() + APPLIED_SECONDS
         while True:
-            view = shown(self._learning, experiment_id, self._keys)
-            if view.totals.completed >= pictures:
-                return view
-            if view.totals.completed > heard:
-                heard, deadline = view.totals.completed, time.monotonic() + APPLIED_SECONDS
+            with suppress(NoAnswerError):  # it may be starting anew
+                view = shown(self._learning, experiment_id, self._keys)
+                if view.totals.completed >= pictures:
+                    return view
+                if view.totals.completed > heard:
+                    heard, deadline = view.totals.completed, time.monotonic() + APPLIED_SECONDS
             if time.monotonic() > deadline:
                 text = f"the learning service at {self._learning} hears nothing of the runner at {self._runner}"
                 raise ControlError("unavailable", f"{text}; start it with `--runner {self._runner}`, then adopt again")
