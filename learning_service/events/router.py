@@ -240,11 +240,15 @@ def _grow(experiment: Experiment, variant: Variant | None, context: LearningCont
 
 
 def _adopted(event: JobEvent, context: LearningContext) -> Experiment:
-    """Return an experiment made from a context, without variants yet."""
+    """Return an experiment made from a context, without variants yet; over several variables if its value has these."""
+    names = list(context.variant_value) if isinstance(context.variant_value, dict) else []
+    is_grid = " x ".join(names) == context.variable_under_test
+    knobs = tuple(Variable(name=name, values=[]) for name in names) if is_grid else ()
     definition = ExperimentDefinition(
         name=context.experiment_name or context.experiment_id,
         pipeline=event.pipeline,
         stage=event.stage,
-        variable=Variable(name=context.variable_under_test, values=[]),
+        variable=None if is_grid else Variable(name=context.variable_under_test, values=[]),
+        variables=knobs,
     )
     return Experiment(context.experiment_id, definition, created_at=variants.time_of(event), discovered=True)

@@ -60,6 +60,25 @@ def test_two_of_three_variables_are_shown_and_the_others_chosen(page: Page, depl
     expect(page.get_by_label("Across")).to_be_hidden()
 
 
+def test_a_preset_tells_what_it_sets(page: Page, deployment: Deployment) -> None:
+    """Above its column, when the pointer rests on its name."""
+    knob = """
+    name = "Presets"
+    config = { prompt = "a blue star", width = 16, height = 16 }
+    [variable]
+    name = "preset"
+    [[variable.values]]
+    name = "fast"
+    steps = 1
+    sampler_name = "heun"
+    """
+    workspace = deployment.workspace
+    name = workspace.run("experiment", "run", workspace.write("presets.toml", knob)).out.strip()
+    deployment.open(page, f"e/{name}/grid")
+    expect(page.locator(".columns .heading")).to_have_text(["fast"], timeout=WAIT)
+    expect(page.locator(".columns .heading")).to_have_attribute("title", "steps 1, sampler_name heun")
+
+
 def test_the_form_plans_many_variables_and_parts_of_prompts(page: Page, deployment: Deployment) -> None:
     """A word in braces, a part that is replaced, and a sample of them all."""
     deployment.open(page, "new")

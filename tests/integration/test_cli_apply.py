@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
+from bus.contracts.definition import Block, ExperimentDefinition, Variable
 from bus.contracts.fields import VariantValue
 from bus.contracts.messages import RecommendationUpdated
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments.model import experiment_view
-from tests.support.factories import EXPERIMENT, planned_experiment
+from learning_service.experiments.model import Experiment, experiment_view
+from tests.support.factories import EXPERIMENT, definition, planned_experiment
 from variantbus.cli import apply as command
 from variantbus.cli.file_changes import History, read_text
 from variantbus.cli.patching import patched
@@ -170,3 +172,31 @@ def test_a_grid_sets_both_of_its_variables() -> None:
     after = patched(before, ".toml", {"cfg_scale": 6.5, "steps": 0}, {"steps": "a.steps"})
 
     assert after == "cfg_scale = 6.5\n[a]\nsteps = 0\n"
+
+
+def test_a_part_of_a_prompt_is_written_as_the_whole_prompt(
+    answered: dict[str, VariantValue | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preset as what it sets. Of several prompts, none is the one to write."""
+    preset = Variable(name="preset", values=["fast"], settings={"fast": {"steps": 4}})
+    knobs = (Variable(name="style", values=["oil"], fills=True), preset)
+    plan = replace(definition(config={"prompt": "an {style} cat"}), variable=None, variables=knobs)
+    blocks = tuple(Block(config={"prompt": f"{{style}} {thing}"}) for thing in ("cat", "dog"))
+    many = replace(plan, config={}, blocks=blocks)
+    path = tmp_path / "job.toml"
+    answered["value"] = {"style": "oil", "preset": "fast"}
+
+    def apply(of: ExperimentDefinition) -> tuple[Result, str]:
+        path.write_text('[config]\nprompt = "x"\n', encoding="utf-8")
+        view = experiment_view(Experiment(EXPERIMENT, of, [], created_at=1.0))
+        monkeypatch.setattr(command, "shown", lambda *_: view)
+        return run(tmp_path, EXPERIMENT, "--to", path, "--yes"), path.read_text(encoding="utf-8")
+
+    assert apply(plan)[1] == '[config]\nprompt = "an oil cat"\nsteps = 4\n'
+    done, text = apply(many)
+    assert text == '[config]\nprompt = "x"\nsteps = 4\n'
+    assert "prompt: differs between blocks, and is not written" in done.stderr
+    answered["value"] = "oil"
+    refused, text = apply(replace(many, variables=knobs[:1]))
+    assert "prompt: differs between blocks, so there is nothing to write into a file" in refused.stderr
+    assert text == '[config]\nprompt = "x"\n'

@@ -4,12 +4,12 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from bus.contracts.definition import Block
+from bus.contracts.definition import Block, Variable
 from bus.contracts.jobs import LaneView, PipelinesReply
 from bus.contracts.messages import ExperimentStatus, ImageRef, Totals
 from learning_service.experiments.model import variant_status
 from tests.support.factories import EXPERIMENT, definition, planned_experiment
-from variantbus.cli.view import ALONE, ExperimentScreen, Wait, blocks_line, files_text, summary_line
+from variantbus.cli.view import ALONE, ExperimentScreen, Wait, blocks_line, files_text, summary_line, variables_line
 from variantbus.cli.waiting import Reason, reason_in
 
 AWAY = "no web UI at http://127.0.0.1:7860"
@@ -186,3 +186,20 @@ def test_lines_tell_long_values_from_each_other_as_the_table_does() -> None:
 
     assert "red" in lines[0]
     assert "blue" in lines[1]
+
+
+def test_what_values_stand_for_is_in_a_line() -> None:
+    """Presets with their settings, parts of texts, and whether all combinations are there."""
+    preset = Variable(name="preset", values=["fast", "good"], settings={"fast": {"steps": 4}, "good": {"steps": 30}})
+    part = Variable(name="beast", values=["dog"], replace="cat", setting="prompt")
+    plan = replace(
+        definition(), variable=None, variables=(preset, part, Variable(name="style", values=["oil"], fills=True))
+    )
+
+    assert variables_line(definition()) == ""
+    assert variables_line(replace(plan, sample=3, skip=({"beast": "dog"},))) == (
+        "preset fast: steps 4 · preset good: steps 30 · beast: in the place of cat in prompt"
+        " · style: in the place of {style} · a sample of all combinations · some combinations are skipped"
+    )
+    many = replace(preset, values=[*range(9)], settings={str(number): {"steps": number} for number in range(9)})
+    assert variables_line(replace(plan, variables=(many,))).endswith("preset 4: steps 4 · and 4 more")

@@ -7,6 +7,8 @@ import click
 from bus.console.options import data_dir_option, keys_option, learning_option
 from bus.console.printable import harmless, printable
 from bus.console.process import EXIT_REFUSED, confirm, fail, user_errors
+from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.fields import Config, VariantValue
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from learning_service.experiments.settings import value_settings
@@ -58,7 +60,11 @@ def apply(  # noqa: PLR0913 - one parameter an option
         value = made.value
         if value is None:
             fail(harmless(made.sentence), EXIT_REFUSED)
-        chosen = value_settings(view.definition, value)
+        chosen, left_out = _applicable(view.definition, value)
+        if not chosen:
+            fail(
+                f"{', '.join(left_out)}: differs between blocks, so there is nothing to write into a file", EXIT_REFUSED
+            )
         path = target.resolve()
         before = read_text(path)
         try:
@@ -66,9 +72,18 @@ def apply(  # noqa: PLR0913 - one parameter an option
         except InvalidInputError as error:
             raise InvalidInputError(f"{target}: {error}") from None
         click.echo(harmless(made.sentence), err=True)
+        if left_out:
+            click.echo(f"{', '.join(left_out)}: differs between blocks, and is not written", err=True)
         if _agreed(before, after, path, yes=yes):
             history.write(path, before, after, experiment_id)
             click.echo(f"applied; `variantbus apply --undo {target}` takes it back", err=True)
+
+
+def _applicable(definition: ExperimentDefinition, value: VariantValue) -> tuple[Config, list[str]]:
+    """Return the settings of a value, and the names of those texts that it is a part of and that each block has."""
+    own = {name for block in definition.blocks for name in block.config}
+    settings = value_settings(definition, value)
+    return {name: part for name, part in settings.items() if name not in own}, sorted(own & settings.keys())
 
 
 def _undo(history: History, path: Path, *, yes: bool) -> None:

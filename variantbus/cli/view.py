@@ -27,6 +27,7 @@ from learning_service.experiments.plan import runs_alone
 from learning_service.recommendation.labels import labels, shortened
 from variantbus.cli.output import VALUE_SHOWN
 from variantbus.reports.text import count_text, file_name, number_text, value_text
+from variantbus.reports.variables import variables_told
 
 STYLES: Final[dict[str, str]] = {
     "pending": "dim",
@@ -43,6 +44,7 @@ ENDED: Final = frozenset({"completed", "partial", "failed", "cancelled"})
 METRICS_SHOWN: Final = 3
 BLOCKS_SHOWN: Final = 5
 BLOCK_SHOWN: Final = 30  # characters of its name
+SETTINGS_SHOWN: Final = 60  # characters of what a value sets
 HASH_SHOWN: Final = 8  # digits
 
 
@@ -273,6 +275,15 @@ def blocks_line(definition: ExperimentDefinition) -> str:
     return f"{seeds} under each {block_word(definition)}: {' · '.join(names[:BLOCKS_SHOWN])}{more}"
 
 
+def variables_line(definition: ExperimentDefinition) -> str:
+    """Return what values stand for and which combinations are planned, "" if the values say all."""
+    told = [shortened(f"{name}: {text}", SETTINGS_SHOWN) for name, text in variables_told(definition)]
+    more = [f"and {len(told) - BLOCKS_SHOWN} more"] if len(told) > BLOCKS_SHOWN else []
+    sample = ["a sample of all combinations"] if definition.sample and definition.mode == "grid" else []
+    skipped = ["some combinations are skipped"] if definition.skip else []
+    return " · ".join([*told[:BLOCKS_SHOWN], *more, *sample, *skipped])
+
+
 def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]:
     totals: Totals = experiment.totals
     ended = totals.completed + totals.failed + totals.cancelled
@@ -284,6 +295,7 @@ def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]
         counts_text(totals.completed, totals.failed, totals.cancelled, totals.jobs) + left,
     )
     alone = [Text(ALONE, style="dim")] if runs_alone(experiment.definition) else []
+    variables = [Text(line, style="dim")] if (line := variables_line(experiment.definition)) else []
     blocks = [Text(line, style="dim")] if (line := blocks_line(experiment.definition)) else []
     name = Text(last_line(experiment.experiment_name), style="bold")
     search = [Text(search_line(experiment))] if experiment.search else []
@@ -293,6 +305,7 @@ def _headline(experiment: ExperimentStatus, reason: str) -> list[RenderableType]
         name,
         Text(experiment.experiment_id, style="dim", overflow="fold"),
         progress,
+        *variables,
         *blocks,
         *alone,
         *search,

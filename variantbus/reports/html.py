@@ -12,7 +12,7 @@ from bus.contracts.archive import PictureRecord, ResultRecord
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.media import is_picture, kind_of
 from bus.contracts.messages import ImageRef, RecommendationUpdated
-from bus.contracts.values import is_same, key_text, written
+from bus.contracts.values import is_same
 from learning_service.experiments.blocks import block_word, settings_text
 from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.recommendation.evidence import Score, metric_score, star_scores
@@ -25,6 +25,7 @@ from variantbus.reports.planes import Plane, planes_of
 from variantbus.reports.players import Player, Players, Read, data_uri
 from variantbus.reports.plot import Line, Scale, lines_of, order_of, scale_of
 from variantbus.reports.text import file_name, number_text, percent, value_text
+from variantbus.reports.variables import variables_told
 
 LABEL: Final = 80  # characters of a value; behind a longer one is all of it
 PICTURES: Final = 2000  # in one file; more make it too large to be sent around
@@ -171,19 +172,6 @@ def part_of(exported: Exported, load: Load, read: Read, players: Players, plane:
         key = place(result.variant_index, places[result.repeat_index])
         cells.setdefault(key, []).append(Cell(text=result.error or result.state))
     return Part(plane.title if plane else "", _short(across), _short(down), cells)
-
-
-def variables_told(definition: ExperimentDefinition) -> list[tuple[str, str]]:
-    """Return what the values of variables do that are not those of a setting of that name."""
-    told = []
-    for knob in definition.knobs:
-        named = knob.values if knob.settings and isinstance(knob.values, list) else ()
-        told += [(f"{knob.name} {written(one)}", settings_text(knob.settings.get(key_text(one), {}))) for one in named]
-        if knob.replace:
-            told.append((knob.name, f"in the place of {written(knob.replace)} in {knob.setting or knob.name}"))
-        if knob.fills:
-            told.append((knob.name, f"in the place of {{{knob.name}}}"))
-    return told
 
 
 def blocks_told(definition: ExperimentDefinition) -> list[tuple[str, str]]:

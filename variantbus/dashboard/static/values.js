@@ -29,6 +29,13 @@ export function valueKey(value) {
   return stringify(value !== null && typeof value === "object" ? Object.entries(value).sort() : value);
 }
 
+/** Return what a value of a variable sets, where it is the name of several settings; null if it says so itself. */
+export function settingsText(definition, name, value) {
+  const knob = (definition?.variables ?? [definition?.variable]).find((one) => one?.name === name);
+  const settings = knob?.settings?.[valueText(value)];
+  return settings ? Object.entries(settings).map(([key, part]) => `${key} ${partText(part)}`).join(", ") : null;
+}
+
 /** Return the seed of a repeat with all its digits, or where seeds are not the same its number; the blocks of one come one after another. */
 export function seedText(definition, repeat) {
   const place = Math.floor(repeat / blocksOf(definition));

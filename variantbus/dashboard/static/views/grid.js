@@ -7,7 +7,7 @@ import { askedAbout, lengthText, tileOf } from "../media.js";
 import { previewOf } from "../preview.js";
 import { planeChooser } from "./planes.js";
 import { openViewer } from "../viewer.js";
-import { blockText, conditionText, conditionWord, listed, seedText, valueKey, valueText } from "../values.js";
+import { blockText, conditionText, conditionWord, listed, seedText, settingsText, valueKey, valueText } from "../values.js";
 
 const FILES = 3; // names in a cell
 const MARGIN = 1; // cells beyond the visible ones
@@ -96,11 +96,12 @@ export function gridView(id) {
     const block = blockText(definition, one.repeat ?? 0);
     const title = block ? conditionText(definition, one.repeat ?? 0) : null;
     if (one.kind === "seed") return h("div", { class: "heading", role, title }, block ? h("span", { class: "block" }, block) : seedText(definition, one.repeat), block && h("small", {}, ` seed ${seedText(definition, one.repeat)}`));
-    if (one.kind === "part") return h("div", { class: "heading", role, title }, valueText(one.parts), one.repeat !== undefined && h("small", {}, ` ${conditionText(definition, one.repeat)}`));
+    const sets = Object.entries(one.parts ?? {}).map(([name, value]) => settingsText(definition, name, value))[0];
+    if (one.kind === "part") return h("div", { class: "heading", role, title: [sets, title].filter(Boolean).join("\n") || null }, valueText(one.parts), one.repeat !== undefined && h("small", {}, ` ${conditionText(definition, one.repeat)}`));
     const variant = one.variant;
     const recommended = state.open.recommendation?.value;
     const isBest = recommended !== null && recommended !== undefined && valueKey(recommended) === valueKey(variant.variant_value);
-    return h("div", { class: `heading${isBest ? " best" : ""}`, role, title: valueText(variant.variant_value) }, valueText(variant.variant_value), isBest ? " ★" : "");
+    return h("div", { class: `heading${isBest ? " best" : ""}`, role, title: settingsText(definition, variant.variable_under_test, variant.variant_value) ?? valueText(variant.variant_value) }, valueText(variant.variant_value), isBest ? " ★" : "");
   }
 
   function paint() {
