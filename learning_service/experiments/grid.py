@@ -69,24 +69,12 @@ def plan_values(
 
     Raises:
         InvalidInputError: as `grid_of`, or there are too many values.
-        ImportError: a sample is planned, and scipy is not installed.
     """
     grid = grid_of(definition, max_variants, offered)
     if definition.sample is None:
         return _all_values(grid, max_variants)
     check_count("sample", definition.sample, max_variants)
     return [*kept, *_sampled_values(grid, definition, kept)]
-
-
-def check_values(definition: ExperimentDefinition, max_variants: int) -> None:
-    """Check the values of a definition without choosing a sample of them, for which this machine may lack scipy.
-
-    Raises:
-        InvalidInputError: as `plan_values`.
-    """
-    grid = grid_of(definition, max_variants)
-    if definition.sample is None:
-        _all_values(grid, max_variants)
 
 
 def _all_values(grid: Grid, max_variants: int) -> list[VariantValue]:

@@ -177,7 +177,6 @@ def check_plan(
 
     Raises:
         InvalidInputError: naming the field and what to do.
-        ImportError: a sample or a search needs scipy, which is not installed.
     """
     if definition.seeds or not definition.paired:
         raise InvalidInputError("seeds: those of pictures that were adopted; write seed and jobs_per_variant")

@@ -126,9 +126,6 @@ def first_round(space: Space, sample: int | None = None, seed: int = 0) -> list[
     """Return the points of the first round: some values of each axis, spread evenly, with both ends.
 
     Of three axes or more, and where so many are wanted, they are a `sample` of the grid.
-
-    Raises:
-        ImportError: scipy is not installed, which a sample needs.
     """
     sizes = [len(axis.values) for axis in space.axes]
     if sample is None and len(sizes) <= len(FIRST_EACH):

@@ -30,7 +30,6 @@ from learning_service.experiments.selection import Selection
 from learning_service.experiments.variants import Variant
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.layout import Layout
-from learning_service.planning.statistics import load_for
 from learning_service.storage.job_rows import job_kind
 from learning_service.storage.store import LearningStore, RunnerPipelines
 from learning_service.storage.variant_rows import variant_rows
@@ -116,7 +115,6 @@ class Creation:
         self, experiment_id: str, definition: ExperimentDefinition
     ) -> Steps[tuple[list[VariantValue], SearchState | None, RunnerPipelines]]:
         """Check a definition; return the values that are planned first, and what the runners offer."""
-        yield from load_for(definition)
         pipelines = self._dispatcher.offered(definition.pipeline)
         values = check_plan(definition, pipelines, self._selection.max_variants)
         yield None

@@ -34,7 +34,6 @@ from learning_service.experiments.settings import parts_of
 from learning_service.experiments.space import Space
 from learning_service.experiments.variants import Variant
 from learning_service.planning.layout import Layout
-from learning_service.planning.statistics import load_for
 from learning_service.storage.job_rows import job_kind
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
@@ -81,8 +80,6 @@ class Revisions:
         return (yield from self.turns.run(self._extend_alone(params)))
 
     def _extend_alone(self, params: ExtendParams) -> Steps[ExperimentView]:
-        experiment = self._changeable(params.experiment_id)
-        yield from load_for(experiment.definition)
         experiment = self._changeable(params.experiment_id)
         pipelines = self._dispatcher.offered(experiment.definition.pipeline)
         is_search = experiment.definition.mode == "adaptive"

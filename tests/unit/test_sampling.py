@@ -3,16 +3,18 @@
 from collections import Counter
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from scipy.stats import qmc
 
 from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.contracts.fields import Scalar
 from bus.protocol.validation import InvalidInputError
-from learning_service.experiments.grid import check_values, plan_values
-from learning_service.experiments.sampling import sampled
+from learning_service.experiments.grid import plan_values
+from learning_service.experiments.sampling import sampled, sobol
 from learning_service.experiments.skips import Point
 
 
@@ -36,6 +38,17 @@ def test_forty_of_a_large_grid_have_each_value_about_equally_often(seed: int) ->
     for one, other in combinations(range(6), 2):
         quarters = Counter((2 * point[one] // sizes[one], 2 * point[other] // sizes[other]) for point in points)
         assert len(quarters) == 4
+
+
+def test_the_sequence_is_that_of_others() -> None:
+    """Without a shift, point for point."""
+    theirs = (qmc.Sobol(6, scramble=False, bits=32).random_base2(10) * 2**32).astype(np.int64)
+    assert list(sobol(6, None, 1024)) == [tuple(row) for row in theirs.tolist()]
+
+
+def test_a_plan_of_today_is_one_of_tomorrow() -> None:
+    """Whatever is installed: a sample is planned again where damage has taken a part of it."""
+    assert sampled((4, 5, 6), 5, 7, everything) == [(0, 4, 0), (1, 0, 4), (2, 2, 3), (3, 0, 0), (3, 3, 1)]
 
 
 def test_another_seed_gives_another_sample() -> None:
@@ -76,11 +89,10 @@ def test_a_plan_takes_a_sample_of_any_grid() -> None:
     """The limit of variants is for the sample."""
     values = plan_values(PLAN, 50)
     assert len(values) == 40
-    check_values(PLAN, 50)
     with pytest.raises(InvalidInputError, match=r"^sample: 40 variants are more than 39; take fewer"):
         plan_values(PLAN, 39)
     with pytest.raises(InvalidInputError, match=r"^variables: 400 combinations are more than 50; take fewer"):
-        check_values(replace(PLAN, sample=None), 50)
+        plan_values(replace(PLAN, sample=None), 50)
 
 
 def test_what_is_added_to_a_sample_has_the_new_values() -> None:

@@ -14,7 +14,7 @@ from bus.contracts.experiments import CreateParams, ExperimentView
 from bus.protocol.control import ControlError
 from bus.transport.client import REQUEST_SECONDS, NoAnswerError, request
 from bus.transport.keys import Keys
-from learning_service.experiments.grid import check_values
+from learning_service.experiments.grid import plan_values
 from learning_service.experiments.plan import MAX_JOBS
 from learning_service.experiments.sharding import ALL, Shard
 
@@ -52,7 +52,7 @@ def create(
 
     `before` is called with an id before the service is asked to give it to the experiment.
     """
-    check_values(definition, MAX_JOBS)
+    plan_values(definition, max_variants=MAX_JOBS)
     params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:
