@@ -92,6 +92,7 @@ def test_a_named_value_needs_its_settings(services: Services) -> None:
 def test_a_search_over_many_variables_begins_with_a_part_of_a_grid_of_any_size(services: Services) -> None:
     """The limit of values is for those that it may try."""
     learning = services.learning(services.scripted().address)
+    create(learning, plan(CFG))  # which waits for the runner
     large = [Variable(name=name, start=1, stop=30, step=1) for name in ("cfg_scale", "x", "y")]
     search = replace(
         plan(*(replace(one, fills=True) if one.name != "cfg_scale" else one for one in large)),
