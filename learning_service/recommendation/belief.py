@@ -83,8 +83,9 @@ class Belief:
 
     def better(self, leader: int, margin: float) -> Array:
         """Return for each value the probability that it is the best, and better than `leader` by more than `margin`."""
-        doubtful = self.sample.max(axis=1) > self.sample[:, leader] + margin / self.unit
-        best = np.bincount(self.sample[doubtful].argmax(axis=1), minlength=len(self.centred))
+        counting = self._counting
+        doubtful = counting.max(axis=1) > counting[:, leader] + margin / self.unit
+        best = np.bincount(counting[doubtful].argmax(axis=1), minlength=len(self.centred))
         return np.asarray(best / len(self.sample), np.float64)
 
     def leader(self, among: Iterable[int] | None = None) -> int:

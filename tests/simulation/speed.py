@@ -1,7 +1,7 @@
 """How much processor time an answer takes, on one core."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,8 @@ from tests.simulation.figures import table
 from tests.simulation.worlds import make_world
 
 SIZES: Final = ((8, 4), (8, 12), (25, 4), (64, 20), (1000, 10), (1000, 100))  # values x seeds, each once
+GRIDS: Final = ((4, 4, 4), (3, 3, 3, 3, 3, 3), (10, 10, 10))
+GRID_SEEDS: Final = 4
 METRIC: Final = Objective(kind="metric", name="score")
 TIMES: Final = 5
 COMPARISONS: Final = 30
@@ -22,6 +24,10 @@ COMPARISONS: Final = 30
 def report(times: int = TIMES) -> str:
     """Return a table of medians."""
     rows = [(f"{values} values x {seeds} seeds", _text(_answer(values, seeds), times)) for values, seeds in SIZES]
+    rows += [
+        (f"{' x '.join(map(str, sizes))} values x {GRID_SEEDS} seeds", _text(_grid(sizes, GRID_SEEDS), times))
+        for sizes in GRIDS
+    ]
     rows.append(("100,000 ratings of 50 values x 256 seeds", _text(_ratings(), times)))
     random = np.random.default_rng(1)
     world = make_world(random, "one peak", "8", "preference")
@@ -48,6 +54,19 @@ def _answer(values: int, seeds: int) -> Callable[[], object]:
         for seed in range(seeds)
     ]
     plan = [Candidate(index=value, value=value) for value in range(values)]
+    return lambda: recommend(scores, plan, METRIC, "x")
+
+
+def _grid(sizes: Sequence[int], seeds: int) -> Callable[[], object]:
+    """Return the answer of several variables: the first two depend on each other, the others do nothing."""
+    random = np.random.default_rng([*sizes, seeds])
+    points = list(np.ndindex(*sizes))
+    scores = [
+        Score(variant_index=at, repeat_index=seed, score=float(-((one[0] - one[1] / 2) ** 2) + random.normal()))
+        for at, one in enumerate(points)
+        for seed in range(seeds)
+    ]
+    plan = [Candidate(index=at, value=dict(zip("abcdef", one, strict=False))) for at, one in enumerate(points)]
     return lambda: recommend(scores, plan, METRIC, "x")
 
 

@@ -51,12 +51,12 @@ def test_chosen_pairs_find_good_values_sooner_than_chance() -> None:
     assert "to 80%" in judging.report(talks)
 
 
-@pytest.mark.parametrize("layout", ["8", "25", "25 uneven", "8 x 8"])
+@pytest.mark.parametrize("layout", ["8", "25", "25 uneven", "8 x 8", "4 x 4 x 4", "3 x 3 x 3 x 3"])
 @pytest.mark.parametrize("kind", [*KINDS, "no difference"])
 def test_a_world_is_what_its_kind_says(kind: str, layout: Layout) -> None:
     """It has as many values as its layout, in their order, and its best is a good one; the same seed gives the same."""
     world, again = (make_world(np.random.default_rng(3), kind, layout) for _ in range(2))
-    assert world.size == {"8": 8, "8 x 8": 64}.get(layout, 25)
+    assert world.size == {"8": 8, "8 x 8": 64, "4 x 4 x 4": 64, "3 x 3 x 3 x 3": 81}.get(layout, 25)
     assert all(axis.ordered == (kind != "unordered") for axis in world.space.axes)
     assert world.is_good(int(world.truth.argmax()))
     assert world.is_best(list(range(world.size))).sum() == pytest.approx(1)

@@ -17,6 +17,8 @@ from learning_service.recommendation.layout import (
     step_bases,
     without_order,
 )
+from learning_service.recommendation.scores import believe_scores
+from learning_service.recommendation.tables import METRIC_NOISE
 
 
 def likeness(basis: Basis) -> Array:
@@ -58,6 +60,22 @@ def test_a_curve_may_break_off_between_any_two_numbers(count: int) -> None:
         assert np.diagonal(likeness(basis)) == pytest.approx(1, abs=0.01)
     assert likeness(found[0])[0, 1] < 1 - 2 * STEP + 0.01
     assert likeness(found[0])[1, 2] > STEP
+
+
+def test_doublings_need_no_word_that_they_are() -> None:
+    """Of 1, 2, 4 … 4096 as much is found as where it is known that their places are even."""
+    lost: list[list[float]] = []
+    for number in range(12):
+        random = np.random.default_rng(number)
+        even = np.linspace(0, 1, 13)
+        truth = np.exp(-(((even - random.uniform()) / random.uniform(0.1, 0.4)) ** 2) / 2)
+        places = np.concatenate([np.linspace(0, 12, 6).round().astype(np.intp), random.integers(0, 13, 6)])
+        scores = truth[places] + 0.05 * random.normal(size=12)
+        layouts = [arrange([2**step for step in range(13)]), arrange(list(range(13)))]
+        beliefs = [believe_scores(one, places, np.zeros(12, np.intp), scores, METRIC_NOISE) for one in layouts]
+        lost.append([float(truth.max() - truth[one.leader()]) for one in beliefs])
+    unknown, known = np.mean(lost, axis=0)
+    assert unknown < known + 0.01
 
 
 def test_a_step_is_told_from_a_curve_only_on_an_axis_of_some_numbers() -> None:
