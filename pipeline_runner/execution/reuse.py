@@ -13,10 +13,10 @@ from bus.contracts.messages import JobResult
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
-from pipeline_runner.execution.scored import unmeasured
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.queue.metrics import unmeasured
 from pipeline_runner.queue.store import DamagedJobError, JobStore
 
 SQL: Final = sql.load("pipeline_runner.execution", "reuse.sql")

@@ -7,34 +7,19 @@ from typing import Final
 from msgspec.structs import replace
 
 from bus.contracts.messages import ImageRef, JobResult
-from bus.contracts.scoring import ScoreSettings, metric_names
+from bus.contracts.scoring import ScoreSettings
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.queue.jobs import NormalizedJobRecord
-from pipeline_runner.queue.metrics import with_checked_metrics
+from pipeline_runner.queue.metrics import NOT_KEPT, NOT_SCORED, with_checked_metrics
 from pipeline_runner.scoring.measuring import Measured, Measuring
 from pipeline_runner.scoring.talk import Stopped
 
-NOT_SCORED: Final = "not scored: "
 STOPPED: Final = f"{NOT_SCORED}the job was cancelled; `variantbus experiment score` does it"
-_MARKS: Final = (NOT_SCORED, "not kept: ")
 
 
 def timed(result: JobResult, seconds: float) -> JobResult:
     """Return a result with the time of its run, unless its pipeline knows better: the scorers' is no part of it."""
     return result if result.seconds is not None or result.untimed is True else replace(result, seconds=seconds)
-
-
-def unmeasured(result: JobResult, score: ScoreSettings | None) -> JobResult:
-    """Return a result as its pipeline has made it: another job has scorers of its own."""
-    if score is None:
-        return result
-    names = metric_names(score)
-    begins = (*_MARKS, *(f"no {name!r}" for name in names), *(f"no metric {name!r}" for name in names))
-    return replace(
-        result,
-        metrics={name: number for name, number in result.metrics.items() if name not in names},
-        warnings=tuple(text for text in result.warnings if not text.startswith(begins)),
-    )
 
 
 def measure(
@@ -53,7 +38,7 @@ def with_measures(job: NormalizedJobRecord, made: JobResult, measured: Measured,
     taken = sorted(made.metrics.keys() & measured.metrics.keys())
     warnings = [*made.warnings, *measured.warnings]
     if taken:
-        warnings.append(f"not kept: the scorers' {', '.join(taken)}, as the pipeline reports the same name")
+        warnings.append(f"{NOT_KEPT}the scorers' {', '.join(taken)}, as the pipeline reports the same name")
     whole = replace(made, metrics={**measured.metrics, **made.metrics}, warnings=tuple(warnings))
     later = measuring.compares(job.score) if job.score else ()
     return with_checked_metrics(whole, job.learning_context, later)

@@ -20,11 +20,11 @@ from bus.protocol.validation import convert
 from bus.transport.loop import Callback, Loop
 from pipeline_runner.execution.previews import Pace, Picture, Previews, picture_of
 from pipeline_runner.execution.reuse import identity_of, is_confirmed
-from pipeline_runner.execution.scored import NOT_SCORED, STOPPED, has_files, measure, timed, with_measures
+from pipeline_runner.execution.scored import STOPPED, has_files, measure, timed, with_measures
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, error_text, failed_result
-from pipeline_runner.queue.metrics import with_checked_metrics
+from pipeline_runner.queue.metrics import NOT_SCORED, with_checked_metrics
 from pipeline_runner.queue.retries import STORAGE
 from pipeline_runner.scoring.measuring import Measured, Measuring
 from pipeline_runner.scoring.talk import StoppedError

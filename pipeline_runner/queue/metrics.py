@@ -7,9 +7,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from bus.contracts.messages import JobResult, LearningContext
+from bus.contracts.scoring import ScoreSettings, metric_names
 
 NAMED: Final = 5  # in one warning
 NAME_LIMIT: Final = 60  # characters of a name there
+NOT_SCORED: Final = "not scored: "  # so warnings begin that are about what scorers say
+NOT_KEPT: Final = "not kept: "
 
 
 def finite(reported: Mapping[str, object]) -> tuple[dict[str, float], str]:
@@ -46,6 +49,19 @@ def with_checked_metrics(
         has = f"it reports {reported}" if reported else "it reports none"
         warnings.append(f"no metric {needed[:NAME_LIMIT]!r}, by which the experiment is decided; {has}")
     return replace(result, metrics=metrics, warnings=(*result.warnings, *warnings)) if warnings else result
+
+
+def unmeasured(result: JobResult, score: ScoreSettings | None) -> JobResult:
+    """Return a result as its pipeline has made it: another job has scorers of its own."""
+    if score is None:
+        return result
+    names = metric_names(score)
+    begins = (NOT_SCORED, NOT_KEPT, *(f"no {name!r}" for name in names), *(f"no metric {name!r}" for name in names))
+    return replace(
+        result,
+        metrics={name: number for name, number in result.metrics.items() if name not in names},
+        warnings=tuple(text for text in result.warnings if not text.startswith(begins)),
+    )
 
 
 def _number(value: object) -> float | None:

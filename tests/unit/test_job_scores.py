@@ -8,8 +8,9 @@ from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.contracts.scoring import ScoreSettings
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.plan import PlannedJob, check_plan, job_request
-from pipeline_runner.execution.scored import timed, unmeasured
+from pipeline_runner.execution.scored import timed
 from pipeline_runner.queue.jobs import finished, new_record, own_metrics, retried, with_scores
+from pipeline_runner.queue.metrics import unmeasured
 from tests.support.factories import definition, record_of, request_for
 
 NOISE, SHARP = ScoreSettings(use=("noise",)), ScoreSettings(use=("sharpness",))
