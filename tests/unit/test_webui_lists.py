@@ -234,13 +234,15 @@ class Server:
 
     url = "http://127.0.0.1:7860"
 
-    def __init__(self, replaced: dict[str, Reply], **options: Any) -> None:
-        """Answer as a server with these options does."""
-        self._site, self._replaced = Site(**options), replaced
+    def __init__(self, replaced: dict[str, Reply], fault: ServerFault | None = None, **options: Any) -> None:
+        """Answer as a server with these options does, but with a fault where scripts are asked for."""
+        self._site, self._replaced, self._fault = Site(**options), replaced, fault
 
     def get(self, path: str, query: dict[str, str] | None = None) -> Reply:
         """Answer a request."""
         name = path.rpartition("/")[2]
+        if self._fault and name == "script-info":
+            raise self._fault
         if name in self._replaced:
             return self._replaced[name]
         try:
@@ -274,6 +276,27 @@ def test_a_list_that_cannot_be_read_is_a_fault_of_the_server(name: str, reply: R
     with pytest.raises(ServerFault) as fault:
         read({name: reply})
     assert fault.value.kind == kind
+
+
+@pytest.mark.parametrize("name", ["script-info", "prompt-styles", "model_list"])
+@pytest.mark.parametrize("reply", [Reply(500, b"{}"), Reply(200, b"<html>"), Reply(200, b"7")])
+def test_what_an_extension_tells_wrongly_costs_the_server_nothing(name: str, reply: Reply) -> None:
+    """One that describes itself wrongly makes the server fail here, and nowhere else."""
+    found = read({name: reply})
+    assert found.names["samplers"].choices == SAMPLERS
+    assert (found.scripts is None, "styles" in found.names, "controlnets" in found.names) == (
+        name == "script-info",
+        name != "prompt-styles",
+        name != "model_list",
+    )
+
+
+def test_a_server_that_dies_while_it_is_asked_was_not_read() -> None:
+    """But one that is only slow to say what its extensions are has said the rest."""
+    slow = Server({}, ServerFault("timeout", "slow"))
+    assert read_lists(cast("HttpClient", slow)).scripts is None
+    with pytest.raises(ServerFault):
+        read_lists(cast("HttpClient", Server({}, ServerFault("unreachable", "gone"))))
 
 
 def test_a_server_that_was_not_read_has_stages_without_variables() -> None:

@@ -159,8 +159,13 @@ def _get(client: HttpClient, path: str, *, optional: bool = False) -> Any:
 
 def _told(client: HttpClient, path: str, query: Mapping[str, str] | None = None) -> Any:
     """Ask for what an extension may have spoilt: one that describes itself wrongly costs the others nothing."""
-    reply: Reply = client.get(path, query)
-    return reply.json() if reply.ok else None
+    try:
+        reply: Reply = client.get(path, query)
+        return reply.json() if reply.ok else None
+    except ServerFault as fault:
+        if fault.kind == "unreachable":
+            raise
+        return None
 
 
 def parse_lists(answers: Mapping[str, Any]) -> Lists:
