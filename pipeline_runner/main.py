@@ -14,8 +14,8 @@ from bus.transport.keys import Keys
 from pipeline_runner.execution.completion_hooks import load_completion_hooks
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
-from pipeline_runner.pipelines.http_client import check_url
 from pipeline_runner.pipelines.registry import load_pipelines
+from pipeline_runner.pipelines.server_access import check_url
 from pipeline_runner.scoring.registry import load_scorers
 from pipeline_runner.service import Runner
 

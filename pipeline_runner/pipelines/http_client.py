@@ -1,15 +1,12 @@
 """HTTP requests to an image server; the only exception is `ServerFault`."""
 
-import base64
 import contextlib
 import http.client
 import json
-import logging
-import re
 import socket
-import stat
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -18,10 +15,11 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines import ServerAddress
+from pipeline_runner.pipelines.server_access import authorization, check_url, cookie_of
 
 CONNECT_SECONDS: Final = 5.0
+CANCEL_SECONDS: Final = 0.2  # until a cancellation is noticed
 LIST_SECONDS: Final = 10.0  # for requests that are answered at once
 # of an answer once it is unpacked
 LIST_BYTES: Final = 64 << 20  # tens of thousands of names
@@ -36,9 +34,7 @@ KEEP_ALIVE: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
 _SURROGATES: Final = (rb"\ud", rb"\uD")
-_COOKIE_VALUE: Final = re.compile(r"[!#-+\--:<-\[\]-~]*")  # as RFC 6265 allows
 _JSON_HEADERS: Final = {"Content-Type": "application/json"}
-logger = logging.getLogger(__name__)
 
 
 class ServerFault(Exception):  # noqa: N818 - it becomes the error of a job, with the kind as its name
@@ -52,6 +48,10 @@ class ServerFault(Exception):  # noqa: N818 - it becomes the error of a job, wit
 
 class NoAnswer(ServerFault):
     """The answer did not come in time, or not all of it."""
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the answer any more."""
 
 
 class AnswerTooLarge(ServerFault):
@@ -104,7 +104,7 @@ class HttpClient:
             InvalidInputError: the address is no http:// or https:// URL, or the file with the password is not usable.
         """
         self.url = check_url(address.url)
-        self.credentials = _cookie(address, cookie) if cookie else _authorization(address)
+        self.credentials = cookie_of(address, cookie) if cookie else authorization(address)
         self._headers = {"Accept-Encoding": "gzip", "Connection": "close", **self.credentials}
 
     def get(
@@ -123,15 +123,31 @@ class HttpClient:
         """
         return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, {}, (seconds, most))
 
-    def get_file(self, path: str, query: Mapping[str, str], target: Path, *, seconds: float, most: int) -> Reply:
+    def get_file(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        target: Path,
+        *,
+        seconds: float,
+        most: int,
+        cancelled: Callable[[], bool],
+    ) -> Reply:
         """Ask for a file, whose bytes are written to `target` and not kept in memory; those of a refusal are kept.
 
         Raises:
+            AbandonedError: it was cancelled meanwhile.
             OSError: the target cannot be written.
             AnswerTooLarge: it has more than `most` bytes.
             ServerFault: as `get` does.
         """
-        return self._send("GET", f"{path}?{urlencode(query)}", None, {}, (seconds, most), target)
+        end, where = time.monotonic() + seconds, f"{path}?{urlencode(query)}"
+        with Exchange(self.url, "GET", where, None, self._headers, most, target) as exchange:
+            while not exchange.wait(CANCEL_SECONDS) and time.monotonic() < end:
+                if cancelled():
+                    raise AbandonedError
+            late = not exchange.done
+        return self._reply_of(exchange, where, seconds, late=late)
 
     def post(self, path: str, body: object, *, seconds: float = LIST_SECONDS) -> Reply:
         """Send JSON, once: a request without an answer may have been executed. It raises as `get` does."""
@@ -155,12 +171,14 @@ class HttpClient:
         body: bytes | None,
         headers: dict[str, str],
         bounds: tuple[float, int],
-        into: Path | None = None,
     ) -> Reply:
         """Limit the time of the whole answer; a limit for each read would never end a slow drip."""
         seconds, most = bounds
-        with Exchange(self.url, method, target, body, self._headers | headers, most, into) as exchange:
+        with Exchange(self.url, method, target, body, self._headers | headers, most) as exchange:
             late = not exchange.wait(seconds)
+        return self._reply_of(exchange, target, seconds, late=late)
+
+    def _reply_of(self, exchange: "Exchange", target: str, seconds: float, *, late: bool) -> Reply:
         if late and exchange.connected:
             raise NoAnswer("timeout", f"{self.url} did not answer {target} within {seconds:g} s")
         return exchange.reply()
@@ -322,58 +340,3 @@ def _reason(error: Exception) -> str:
         cause = inner
     text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     return text.rpartition(": ")[2] or type(cause).__name__
-
-
-def check_url(url: str) -> str:
-    """Return the address of a server without a slash at its end.
-
-    Raises:
-        InvalidInputError: it is no http:// or https:// URL, or holds a password.
-    """
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise InvalidInputError(f"url: {url!r} is no address of a server; write http://HOST:PORT")
-    if parts.username or parts.password:
-        raise InvalidInputError("url: it holds a password, which others can read; put user:password into a file")
-    return url.rstrip("/")
-
-
-def _authorization(address: ServerAddress) -> dict[str, str]:
-    """Return the header of basic authentication."""
-    text = _secret(address, "auth_file")
-    if not text:
-        return {}
-    if ":" not in text:
-        raise InvalidInputError(f"auth_file: {address.auth_file} must hold one line user:password")
-    # not by urllib3, which takes Latin-1 and shows the character that has no place in it
-    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
-
-
-def _cookie(address: ServerAddress, name: str) -> dict[str, str]:
-    """Return the header with a cookie."""
-    text = _secret(address, "token_file")
-    if not _COOKIE_VALUE.fullmatch(text):
-        raise InvalidInputError(f"token_file: {address.auth_file} must hold one line, the token and nothing else")
-    return {"Cookie": f"{name}={text}"} if text else {}
-
-
-def _secret(address: ServerAddress, key: str) -> str:
-    """Return the one line of the file that is for its owner alone, "" without a file."""
-    path = address.auth_file
-    if path is None:
-        return ""
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-        others = stat.S_IMODE(path.stat().st_mode) & 0o077
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{key}: {path} cannot be read ({type(error).__name__})") from None
-    if not text or "\n" in text:
-        line = "the token" if key == "token_file" else "user:password"
-        raise InvalidInputError(f"{key}: {path} must hold one line {line}")
-    if others:
-        logger.warning("%s can be read by others; chmod 600 it", path)
-    return text

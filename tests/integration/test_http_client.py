@@ -12,7 +12,14 @@ import pytest
 
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines import ServerAddress, http_client
-from pipeline_runner.pipelines.http_client import AnswerTooLarge, HttpClient, Reply, ServerFault
+from pipeline_runner.pipelines.http_client import (
+    AbandonedError,
+    AnswerTooLarge,
+    HttpClient,
+    NoAnswer,
+    Reply,
+    ServerFault,
+)
 from tests.servers.webui import FakeWebui
 from tests.servers.webui_site import API
 from tests.support.helpers import PATIENCE, wait_until
@@ -179,7 +186,8 @@ def test_a_large_answer_goes_into_a_file(tmp_path: Path) -> None:
         client = client_of(url)
 
         def fetch(path: Path, most: int) -> Reply:
-            return client.get_file("/view", {"filename": "a b"}, path, seconds=PATIENCE, most=most)
+            query = {"filename": "a b"}
+            return client.get_file("/view", query, path, seconds=PATIENCE, most=most, cancelled=lambda: False)
 
         assert fetch(target, 5000) == Reply(200, b"")
         assert target.read_bytes() == b"x" * 5000
@@ -189,6 +197,21 @@ def test_a_large_answer_goes_into_a_file(tmp_path: Path) -> None:
             fetch(target, 4999)
         with pytest.raises(FileNotFoundError):
             fetch(tmp_path / "no" / "folder", 5000)
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_a_file_that_drips_is_given_up(tmp_path: Path, is_cancelled: bool) -> None:
+    """At once where nobody wants it any more, else when its time is over."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    with dripping(head) as url, pytest.raises(AbandonedError if is_cancelled else NoAnswer):
+        client_of(url).get_file(
+            "/x",
+            {},
+            tmp_path / "x",
+            seconds=PATIENCE if is_cancelled else 0.3,
+            most=1 << 20,
+            cancelled=lambda: is_cancelled,
+        )
 
 
 def test_half_a_surrogate_becomes_a_question_mark(fake_webui: Fake) -> None:

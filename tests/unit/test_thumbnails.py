@@ -115,6 +115,26 @@ def test_transparency_is_kept() -> None:
         assert (alpha.getpixel((50, 100)), alpha.getpixel((330, 100))) == (0, 255)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "AVIF", "BMP", "TIFF"])
+def test_what_programs_make_besides_has_a_thumbnail(kind: str) -> None:
+    """Not every browser shows it itself, so a small one has its own, too."""
+    look = thumbnails.look_at(encoded(halves(), kind))
+    small = thumbnails.look_at(encoded(halves((40, 30)), kind))
+
+    assert (look.media_type, look.size, look.doubt) == (f"image/{kind.lower()}", (800, 600), "")
+    assert is_near(decoded(look.thumbnail or b"").getpixel((50, 100)), RED)
+    assert decoded(small.thumbnail or b"").size == (40, 30)
+
+
+def test_a_bomb_of_another_format_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size is in its header."""
+    monkeypatch.setattr(images, "MOST_PIXELS", 1000)
+
+    look = thumbnails.look_at(encoded(halves((40, 30)), "GIF"))
+
+    assert (look.media_type, look.size, look.thumbnail) == (None, (40, 30), None)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
     """The thumbnail stands still."""

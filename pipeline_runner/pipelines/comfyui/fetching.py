@@ -11,11 +11,12 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.outputs.images import FORMATS, ImageKind, NoImageError, kind_of
 from pipeline_runner.outputs.infotext import infotext
 from pipeline_runner.outputs.media_types import HEAD_BYTES, TEXT, media_type_of
+from pipeline_runner.pipelines import Cancelled
 from pipeline_runner.pipelines.comfyui.history import OutputFile, OutputText
 from pipeline_runner.pipelines.comfyui.results import Harvest
 from pipeline_runner.pipelines.comfyui.server import ComfyServer
-from pipeline_runner.pipelines.http_client import PICTURE_BYTES, AnswerTooLarge
-from pipeline_runner.queue.jobs import NormalizedJobRecord, failed_result
+from pipeline_runner.pipelines.http_client import PICTURE_BYTES, AbandonedError, AnswerTooLarge
+from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, failed_result
 
 _PICTURES: Final = frozenset(media_type for media_type, _ in FORMATS.values())
 
@@ -30,9 +31,12 @@ class GoneFiles(NamedTuple):
 class Fetching:
     """Takes the results of one job from the server; a job has all of them or none."""
 
-    def __init__(self, server: ComfyServer, outputs: Outputs, job: NormalizedJobRecord, most: int) -> None:
+    def __init__(
+        self, server: ComfyServer, outputs: Outputs, job: NormalizedJobRecord, most: int, cancelled: Cancelled
+    ) -> None:
         """Fetch nothing yet; `most` is how many bytes the job may make."""
-        self._server, self._outputs, self._job, self._most = server, outputs, job, most
+        self._server, self._outputs, self._job = server, outputs, job
+        self._most, self._cancelled = most, cancelled
 
     def fetch(self, harvest: Harvest) -> JobResult | GoneFiles:
         """Return the result of a job with all its files.
@@ -53,7 +57,9 @@ class Fetching:
         for number, file in enumerate(one for one in harvest.outputs if isinstance(one, OutputFile)):
             path = folder / f"{number}{PurePosixPath(file.filename).suffix[:20]}"
             try:
-                is_there = self._server.view(file, path, left)
+                is_there = self._server.view(file, path, left, self._cancelled)
+            except AbandonedError:
+                return cancelled_result()
             except AnswerTooLarge:
                 return _too_large(self._most)
             if not is_there:

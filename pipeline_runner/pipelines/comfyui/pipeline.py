@@ -137,7 +137,7 @@ class ComfyuiPipeline(Pipeline):
         seconds, untimed = whole_time(ended, run.graph, workflow.targets, seen, self._times)
         self._times.learn(signatures_of(run.graph), seen or {})
         more = [text for text in (untimed, made_anew and f"{made_anew}, so it was made anew") if text]
-        fetching = Fetching(self.server, self._outputs, job, self._most)
+        fetching = Fetching(self.server, self._outputs, job, self._most, run.cancelled)
         result = fetching.fetch(replace(verdict, warnings=(*verdict.warnings, *more)))
         if isinstance(result, JobResult) and result.success:
             result = replaced(result, seconds=seconds, untimed=True if untimed else UNSET)

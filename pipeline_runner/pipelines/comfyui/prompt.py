@@ -69,7 +69,7 @@ class PromptRun:
     ) -> None:
         """Submit nothing yet."""
         self._server, self._job, self._workflow = server, job, workflow
-        self._progress, self._cancelled = progress, cancelled
+        self._progress, self.cancelled = progress, cancelled
         self._deadline = time.monotonic() + workflow.timeout_seconds
         self._steps: Steps | None = None  # as the prompt that is waited for has told last
         self._more = itertools.count(ROUNDS)
@@ -211,7 +211,7 @@ class PromptRun:
         return ended
 
     def _check_stop(self, prompt_id: str) -> None:
-        if self._cancelled():
+        if self.cancelled():
             self._withdraw(prompt_id)
             raise Stopped(cancelled_result())
         if time.monotonic() > self._deadline:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipeline_runner.pipelines import ServerAddress
+from pipeline_runner.pipelines import Cancelled, ServerAddress
 from pipeline_runner.pipelines.comfyui.errors import refusal_text
 from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.history import Ended, OutputFile, read_ended
@@ -18,7 +18,7 @@ from pipeline_runner.pipelines.refusals import one_line, refusal_kind
 
 TRANSFER_SECONDS: Final = 60.0  # for what is large, or what the server has to think about
 NODES_BYTES: Final = 128 << 20  # of a server with thousands of nodes, each with all models in its choices
-FILE_SECONDS: Final = 1800.0  # for a long video over a slow line
+FILE_SECONDS: Final = 600.0  # for a long video over a slow line
 UPLOAD_FOLDER: Final = "variantbus"
 NOT_FOUND: Final = 404
 
@@ -102,15 +102,16 @@ class ComfyServer:
         """Unload all models and free their memory before the next prompt."""
         _checked(self._http.post("/free", {"unload_models": True, "free_memory": True}), "/free")
 
-    def view(self, file: OutputFile, target: Path, most: int) -> bool:
+    def view(self, file: OutputFile, target: Path, most: int, cancelled: Cancelled) -> bool:
         """Fetch a file of at most so many bytes as it was saved; return False if the server has it no more.
 
         Raises:
+            AbandonedError: it was cancelled meanwhile.
             OSError: the target cannot be written.
             AnswerTooLarge: it has more bytes.
         """
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
-        reply = self._http.get_file("/view", query, target, seconds=FILE_SECONDS, most=most)
+        reply = self._http.get_file("/view", query, target, seconds=FILE_SECONDS, most=most, cancelled=cancelled)
         if reply.status == NOT_FOUND:
             self.ping()  # its 404 is empty, as that of a proxy may be: if it is there itself, the file is gone
             return False

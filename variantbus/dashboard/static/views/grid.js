@@ -60,7 +60,7 @@ export function gridView(id) {
     const tests = {
       failed: (one) => one.failed > 0,
       warned: (one) => (one.warned ?? 0) > 0,
-      unrated: (one) => one.images.some((image) => !state.open.ratings.has(image.sha256)),
+      unrated: (one) => askedAbout(one.images).some((image) => !state.open.ratings.has(image.sha256)),
     };
     return filter.value ? variants.filter(tests[filter.value]) : variants;
   }
