@@ -68,7 +68,7 @@ class RenameParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SetParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`experiment.set`: let something else decide it: another objective, another goal, or both; add scorers.
+    """`experiment.set`: let something else decide it: another objective, goal or limit of the time; add scorers.
 
     The goal stays from one metric to another; else an objective comes with its own default goal. The recommendation is
     made anew; a search that had ended by itself goes on within its budget.
@@ -77,6 +77,7 @@ class SetParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     experiment_id: Id
     objective: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     goal: Literal["maximize", "minimize"] | None = None
+    within: Annotated[str, Meta(min_length=1, max_length=100)] | None = None  # `none`: time is no matter any more
     score: ScoreSettings | None = None  # more scorers, for jobs that are still to come
 
 

@@ -1,6 +1,7 @@
 """Changes what decides an experiment, also after its end: the recommendation is made anew, and a search goes on."""
 
 import time
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -18,6 +19,8 @@ from learning_service.experiments.plan import check_objective, metric_of
 from learning_service.search.situation import NOTHING_TO_GO_BY
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
+
+UNLIMITED: Final = "none"  # in the place of a limit of the time
 
 
 class Objectives:
@@ -59,17 +62,19 @@ class Objectives:
 
 
 def decided_by(definition: ExperimentDefinition, params: SetParams) -> ExperimentDefinition:
-    """Return the definition with another objective, goal or both, and with more scorers.
+    """Return the definition with another objective, goal or limit of the time, and with more scorers.
 
     The goal stays from one metric to another, as where a name is mended; else an objective has its own default.
 
     Raises:
         InvalidInputError: nothing is given.
     """
-    if params.objective is None and params.goal is None and params.score is None:
-        raise InvalidInputError("objective: missing; give it, or goal, or both")
+    if params.objective is None and params.goal is None and params.within is None and params.score is None:
+        raise InvalidInputError("objective: missing; give it, or goal, or within")
     if params.score:
         definition = replace(definition, score=merged_score(definition.score, params.score))
+    if params.within:
+        definition = replace(definition, within=None if params.within == UNLIMITED else params.within)
     if params.objective is None or params.objective == definition.objective:
         return replace(definition, goal=params.goal or definition.goal)
     other = replace(definition, objective=params.objective)
@@ -79,7 +84,7 @@ def decided_by(definition: ExperimentDefinition, params: SetParams) -> Experimen
 
 def is_judged_anew(before: ExperimentDefinition, after: ExperimentDefinition) -> bool:
     """Return whether something else decides; more scorers alone change no answer."""
-    return (before.objective, before.minimizes) != (after.objective, after.minimizes)
+    return (before.objective, before.minimizes, before.slack) != (after.objective, after.minimizes, after.slack)
 
 
 def resumed(search: SearchState | None) -> SearchState | None:

@@ -11,7 +11,15 @@ from click import echo
 
 PARTS: Final = ("answers", "judgements", "searches", "speed")
 LAYOUTS: Final = ("25", "8 x 8")
-RUNS: Final = {"answers": 30, "judgements": 16, "25": 30, "25 uneven": 30, "8 x 8": 12}  # of the tables of the docs
+RUNS: Final = {  # of the tables of the docs
+    "answers": 30,
+    "judgements": 16,
+    "25": 30,
+    "25 uneven": 30,
+    "8 x 8": 12,
+    "4 x 4 x 4": 2,
+    "3 x 3 x 3 x 3": 2,
+}
 THREADS: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -41,7 +49,7 @@ class Options(TypedDict):
     multiple=True,
     default=LAYOUTS,
     show_default=True,
-    type=click.Choice(("25", "25 uneven", "8 x 8")),
+    type=click.Choice(("25", "25 uneven", "8 x 8", "4 x 4 x 4", "3 x 3 x 3 x 3")),
     help="Of the searches.",
 )
 @click.option("--way", "ways", multiple=True, help="Of the searches; all without it.")

@@ -47,8 +47,8 @@ class Forms(msgspec.Struct, forbid_unknown_fields=True):
             {"zzz": 1},
             (
                 "zzz: unknown key; known are: blocks, budget, config, exclusive, goal, jobs_per_variant, mode, name, "
-                "objective, origin, pipeline, priority, sample, score, seed, skip, stage, stop_p_best, variable, "
-                "variables"
+                "objective, origin, paired, pipeline, priority, sample, score, seed, seeds, skip, stage, stop_p_best "
+                "and 3 others"
             ),
         ),
         ({"name": ""}, "name: must be text of 1 to 200 characters"),

@@ -53,7 +53,7 @@ def test_assignments_are_read_by_name() -> None:
     ("texts", "sentence"),
     [
         (["objectiv=stars"], "'objectiv': cannot be set; did you mean 'objective'?"),
-        (["seed=5"], "'seed': cannot be set; known are: goal, objective"),
+        (["seed=5"], "'seed': cannot be set; known are: goal, objective, within"),
         (["objective"], "'objective': write for example objective=stars"),
         (["objective="], "'objective=': write for example objective=stars"),
         (["goal=maximize", "goal=minimize"], "goal: is there twice; give it once"),

@@ -12,7 +12,7 @@ from learning_service.experiments.failures import Failures, reason_of
 from learning_service.experiments.model import SearchState
 from learning_service.experiments.pictures import pack
 from learning_service.feedback.ratings import hint_of
-from learning_service.planning.objectives import decided_by, resumed
+from learning_service.planning.objectives import decided_by, is_judged_anew, resumed
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Objective, Score
 from learning_service.recommendation.observations import Observations, candidates
 from learning_service.recommendation.obstacles import Reported, changeless_text, problem_of, remark_on, reported_by
@@ -123,6 +123,17 @@ def test_another_objective_has_its_own_goal() -> None:
     assert after(goal="maximize") == ("loss", "maximize")
     with pytest.raises(InvalidInputError, match=r"^objective: missing"):
         after()
+
+
+def test_the_limit_of_the_time_is_set_and_taken_away() -> None:
+    """It stays under another objective; the answer is made anew, but for another spelling of the same."""
+    plain = definition()
+    limited = decided_by(plain, SetParams(experiment_id="e", within="20%"))
+    assert limited.slack == 0.2
+    assert decided_by(limited, SetParams(experiment_id="e", objective="loss")).within == "20%"
+    assert decided_by(limited, SetParams(experiment_id="e", within="none")) == plain
+    assert is_judged_anew(plain, limited)
+    assert not is_judged_anew(limited, decided_by(limited, SetParams(experiment_id="e", within="20 %")))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from learning_service.experiments.plan import runs_alone
 from variantbus.cli.ids import experiment_argument
 from variantbus.client.experiments import ask_recommendation, shown
 
-SETTABLE: Final = ("objective", "goal")
+SETTABLE: Final = ("objective", "goal", "within")
 _QUOTES: Final = "\"'"
 _ITEM: Final = re.compile(r"""\s*(?P<item>"(?:[^"\\]|\\.)*"|'[^']*'|(?!["'])[^,]*)\s*(?P<more>,|\Z)""", re.DOTALL)
 
@@ -125,6 +125,7 @@ def rename(experiment_id: str, *, name: str, learning: str, keys: Keys | None) -
 def set_(experiment_id: str, *, assignments: tuple[str, ...], learning: str, keys: Keys | None) -> None:
     """Let something else decide an experiment, also after its end: objective=stars, objective=loss goal=minimize.
 
+    within=20% lets only values count that take at most 20 % longer than the fastest one, within=none all of them.
     What jobs reported and people said is kept. The new recommendation is printed.
     """
     with user_errors():
@@ -146,7 +147,7 @@ def extended_text(search: SearchStatus, jobs: int) -> str:
 
 
 def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
-    """Read `NAME=VALUE` of an objective and a goal.
+    """Read `NAME=VALUE` of an objective, a goal and a limit of the time.
 
     Raises:
         InvalidInputError: one has another form or name, or is there twice.
