@@ -22,7 +22,6 @@ _SEEDS: Final = ("seed", "noise_seed")
 _TEXTS: Final = ("text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "string", "value")
 _IGNORED: Final = {"filename_prefix", "filename", "output_path", "batch_size", "control_after_generate", "upload"}
 _SIDES: Final = {"positive": "prompt", "negative": "negative_prompt"}
-_DEPTH: Final = 30  # nodes between a sampler and the text of its prompt
 
 
 def read_comfyui(found: Any) -> Settings | None:
@@ -79,29 +78,32 @@ def _prompts(nodes: Nodes) -> dict[tuple[str, str], str]:
     for one in nodes.values():
         for side, name in _SIDES.items():
             if side in one["inputs"]:
-                text = _text_before(nodes, one["inputs"][side], side, _DEPTH)
+                text = _text_before(nodes, one["inputs"][side], side)
                 if text and text not in found:
                     found[text] = name
         if "guider" not in one["inputs"] and "conditioning" in one["inputs"] and "Guider" in str(one["class_type"]):
-            text = _text_before(nodes, one["inputs"]["conditioning"], "conditioning", _DEPTH)
+            text = _text_before(nodes, one["inputs"]["conditioning"], "conditioning")
             if text:
                 found.setdefault(text, "prompt")
     return found
 
 
-def _text_before(nodes: Nodes, link: Any, side: str, depth: int) -> tuple[str, str] | None:
-    """Follow a link to the node with the text of a prompt; None if there is none on the way."""
-    match link:
-        case [str() | int() as source, int()] if depth and str(source) in nodes:
-            node, inputs = str(source), nodes[str(source)]["inputs"]
-        case _:
-            return None
-    for name in _TEXTS:
-        if isinstance(inputs.get(name), str):
-            return node, name
-    ways = [inputs[name] for name in (side, "conditioning", *_TEXTS) if name in inputs]
-    ways += [one for name, one in inputs.items() if name.startswith("conditioning") and one not in ways]
-    return next((text for one in ways if (text := _text_before(nodes, one, side, depth - 1))), None)
+def _text_before(nodes: Nodes, link: Any, side: str) -> tuple[str, str] | None:
+    """Follow a link to the nearest node with the text of a prompt; None if there is none on the way."""
+    left, seen = [link], set[str]()
+    while left:
+        match left.pop(0):
+            case [str() | int() as source, int()] if str(source) in nodes and str(source) not in seen:
+                node, inputs = str(source), nodes[str(source)]["inputs"]
+            case _:
+                continue
+        seen.add(node)
+        for name in _TEXTS:
+            if isinstance(inputs.get(name), str):
+                return node, name
+        ways = (side, "conditioning", *_TEXTS, *(name for name in inputs if name.startswith("conditioning")))
+        left += [inputs[name] for name in ways if name in inputs]
+    return None
 
 
 def _structure(nodes: Nodes) -> str:

@@ -130,6 +130,19 @@ def test_prompts_are_found_through_the_nodes_between() -> None:
     assert "negative_prompt" not in found
 
 
+@pytest.mark.fault(item="B71")
+def test_nodes_that_go_round_in_many_circles_are_looked_at_once() -> None:
+    """Each node feeds each: as many ways as there are would take years."""
+    names = [str(number) for number in range(40)]
+    links = {f"conditioning_{name}": [name, 0] for name in names}
+    nodes = {name: {"class_type": "Combine", "inputs": {**links, "positive": ["0", 0]}} for name in names}
+
+    found = read_comfyui(nodes)
+
+    assert found is not None
+    assert "prompt" not in found
+
+
 @pytest.mark.parametrize("found", [None, [], {}, {"1": 2}, {"1": {"inputs": {}}}, {"1": {"class_type": "A"}}])
 def test_nodes_that_are_none_have_no_settings(found: object) -> None:
     """Any program may write a chunk `prompt`."""

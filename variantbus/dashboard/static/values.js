@@ -36,7 +36,7 @@ export function settingsText(definition, name, value) {
   return settings ? Object.entries(settings).map(([key, part]) => `${key} ${partText(part)}`).join(", ") : null;
 }
 
-/** Return the seed of a repeat with all its digits, or where seeds are not the same its number; the blocks of one come one after another. */
+/** Return the seed of a repeat, or its number where each picture has its own seed; blocks of one come one after another. */
 export function seedText(definition, repeat) {
   const place = Math.floor(repeat / blocksOf(definition));
   if (definition?.paired === false) return String(place + 1);
