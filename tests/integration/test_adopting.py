@@ -279,6 +279,9 @@ def test_every_kind_of_picture_is_found_and_every_other_file_has_a_reason(tmp_pa
     (tmp_path / "zz copy.png").write_bytes((tmp_path / "text.png").read_bytes())
     grid = A1111.replace("Clip skip: 2", "Script: X/Y/Z plot, X Type: Steps, X Values: 10-20")
     (tmp_path / "grid.png").write_bytes(png(text("parameters", grid)))
+    (tmp_path / "long.png").write_bytes(png(text("parameters", "a" * 100_000 + A1111)))
+    odd = A1111.replace("Clip skip", "x" * 101)
+    (tmp_path / "odd.png").write_bytes(png(text("parameters", odd), shade=3))
     (tmp_path / "large.png").write_bytes(PICTURE)
     os.truncate(tmp_path / "large.png", 65 << 20)
     (tmp_path / "10.png").write_bytes(png(text("parameters", A1111), shade=1))
@@ -295,6 +298,8 @@ def test_every_kind_of_picture_is_found_and_every_other_file_has_a_reason(tmp_pa
     assert reasons["link.png"] == reasons["pipe.png"] == "a link, or no file"
     assert reasons["zz copy.png"] == "a copy of another picture"
     assert reasons["grid.png"] == "a grid of many pictures"
+    assert reasons["long.png"] == "settings of over 96 KiB"
+    assert all(len(key) <= 100 for one in found.found for key in one.settings)
     assert reasons["large.png"] == "larger than 64 MiB"
     assert reasons["signature.png"] == reasons["tail.avif"] == "cut off"
     assert reasons["page.png"] == reasons["text.txt"] == "no picture"

@@ -155,6 +155,8 @@ def test_loras_in_prompts_are_settings_of_their_own(prompts: tuple[str, ...], na
         assert made.definition.config == {"prompt": "fox", "lora": "ink"}
     else:
         assert made.definition.variable_name == "lora ink"  # the other one follows from it
+    endless: Settings = {"prompt": "<lora:" + "a" * 100_000, "seed": 1}  # a tag that has no end costs no time
+    assert comparable([endless]) == [endless]
     same = comparable([{"prompt": "a <lora:x:1>", "seed": 1}, {"prompt": "b <lora:x:1>", "seed": 1}])
     assert [one["prompt"] for one in same] == ["a <lora:x:1>", "b <lora:x:1>"]
 

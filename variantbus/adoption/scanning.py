@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from bus.contracts.adoption import PICTURE_MOST
 from bus.protocol.validation import InvalidInputError
+from learning_service.experiments.plan import CONFIG_BYTES
 from pipeline_runner.metadata.reading import GridError, Made, made_by
 from pipeline_runner.metadata.values import Settings, parsed, renamed, table
 from pipeline_runner.outputs.containers import format_of, png_chunks
 
 FILES_MOST: Final = 100_000
 HEAD_BYTES: Final = 16
+NAME_MOST: Final = 100  # characters of the name of a setting; a variable's has no more than 128
 SIDECAR_MOST: Final = 1 << 20
 _JPEG_END: Final = b"\xff\xd9"
 _TAIL: Final = 1 << 16  # bytes in which a JPEG ends; programs write more behind it
@@ -109,7 +112,10 @@ def _read(path: Path, name: str) -> Found | str:
         return "a grid of many pictures"
     if made is None:
         return "no settings in it"
-    return Found(path, name, sha256, len(data), made.pipeline, made.settings)
+    settings = {key: value for key, value in made.settings.items() if len(key) <= NAME_MOST}
+    if len(msgspec.msgpack.encode(settings)) > CONFIG_BYTES:
+        return f"settings of over {CONFIG_BYTES >> 10} KiB"
+    return Found(path, name, sha256, len(data), made.pipeline, settings)
 
 
 def _content(path: Path) -> bytes | str:

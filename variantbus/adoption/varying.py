@@ -29,7 +29,7 @@ _ORDER: Final = (
     "width", "height", "clip_skip", "sd_vae", "negative_prompt",
 )  # fmt: skip
 _NO_SETTING: Final = re.compile(r"(?:.*[ _])?(?:hash|hashes|date|time|version|filename|user|id|uuid|path)")
-_LORA: Final = re.compile(r"<(?:lora|lyco):([^:<>]+)(?::([^:<>]*))?[^<>]*>")
+_LORA: Final = re.compile(r"<(?:lora|lyco):([^:<>]++)(?::([^:<>]*+))?[^<>]*+>")
 
 
 class Varying(NamedTuple):

@@ -97,7 +97,7 @@ def adopt(  # noqa: PLR0913 - the options of a command
         where = dict(map(_condition, conditions))
         found = scan(folder)
         place = folder.resolve()
-        title = (name or place.name or "pictures")[:200]
+        title = (name or place.name or "pictures").encode("utf-8", "replace").decode()[:200]
         services = Services(learning, runner, keys)
         experiment_id, present = _before(services, title, place, is_needed=not dry_run)
         try:
