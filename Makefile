@@ -92,7 +92,7 @@ stall: tools ## Break connections of peers that read nothing, and flood services
 
 SIMULATE ?=
 
-simulate: tools ## Measure how often answers and searches are right, on simulated experiments; about an hour, options in SIMULATE.
+simulate: tools ## Measure how often answers and searches are right, on simulated experiments; takes hours, options in SIMULATE.
 	$(BIN)/python -m tests.simulation $(SIMULATE)
 
 bench: tools ## Measure speed beside Redis, NATS, Zenoh, plain pyzmq, Celery, huey and dramatiq; about an hour, options in BENCH.

@@ -13,10 +13,10 @@ PARTS: Final = ("answers", "judgements", "searches", "speed")
 LAYOUTS: Final = ("25", "8 x 8")
 RUNS: Final = {  # of the tables of the docs
     "answers": 30,
-    "judgements": 16,
+    "judgements": 8,
     "25": 30,
     "25 uneven": 30,
-    "8 x 8": 12,
+    "8 x 8": 6,
     "4 x 4 x 4": 2,
     "3 x 3 x 3 x 3": 2,
 }
