@@ -9,7 +9,7 @@ from bus.contracts.fields import Config
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup, poller
 from pipeline_runner.pipelines.sdnext import generation
-from pipeline_runner.pipelines.sdnext.failures import INTERRUPTED
+from pipeline_runner.pipelines.sdnext.failures import INTERRUPTED, NO_PICTURE
 from pipeline_runner.pipelines.webui.pipeline import WebuiPipeline
 from tests.servers.sdnext import FakeSdnext
 from tests.support.comfyui_jobs import error_of
@@ -157,8 +157,31 @@ def test_another_error_is_read_from_the_log(tmp_path: Path, sdnext: FakeSdnext) 
         assert (kind, text.endswith("its log says: Processing: ValueError")) == ("server_error", True)
     sdnext.behaviour.logs = False
     sdnext.behaviour.errors.append("ValueError")
-    assert error_of(run(pipeline))[0] == "interrupted"
+    assert error_of(run(pipeline)) == ("server_error", f"{NO_PICTURE}, or with half of one; its log may say why")
     assert files(tmp_path) == []
+
+
+@pytest.mark.fault(item="F188")
+@pytest.mark.parametrize("history", [True, False])
+def test_half_a_picture_of_a_job_that_could_not_be_followed(
+    tmp_path: Path, sdnext: FakeSdnext, *, history: bool
+) -> None:
+    """It waited behind that of another, and an older server has no history either: then nobody knows why."""
+    sdnext.behaviour.history = history
+    sdnext.behaviour.errors.extend(["", "OutOfMemoryError"])
+    pipeline = pipeline_of(tmp_path, sdnext)
+    sdnext.hold()
+    theirs = sdnext.job_of_another()
+    ours = start(pipeline)
+    wait_until(sdnext.sent, what="our job in the queue")
+    sdnext.release()
+    theirs.join(60)
+
+    result = ours.result
+    assert (result.success, sdnext.engine.freed) == (history, int(history))
+    if not history:
+        assert error_of(result)[0] == "server_error"
+        assert files(tmp_path) == []
 
 
 @pytest.mark.fault(item="F188")

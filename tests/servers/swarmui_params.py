@@ -19,6 +19,7 @@ IGNORED: Final = {
     "images": "1",
     "seamlesstileable": "false",
     "vae": "None",
+    "refinermodel": "(Use Base)",
     "refinerupscale": "1",
     "variationseedstrength": "0",
     "loras": "",
@@ -205,7 +206,7 @@ def _value(one: Mapping[str, Any], text: str, models: Mapping[str, list[str]]) -
             raise Refusal(f"Invalid value for param {name} - '{text}' - must be one of: `{'`, `'.join(one['values'])}`")
         return best
     if kind == "model":
-        best = best_in(text, [*models[one["subtype"]], *(one["values"] or ())])
+        best = best_in(text, ["(None)", *models[one["subtype"]]])
         if best is None:
             raise Refusal(f"Invalid model value for param {name} - '{text}' - are you sure that model name is correct?")
         return best.removesuffix(".safetensors")

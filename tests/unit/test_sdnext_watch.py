@@ -83,6 +83,20 @@ def test_an_interruption_counts_while_no_other_job_has_begun() -> None:
     assert not watching(look(), look(interrupted=True)).halted
 
 
+def test_a_mark_after_the_answer_is_of_a_job_that_could_not_be_followed() -> None:
+    """Half of a picture would be taken for a result."""
+    ended = [entry(THEIRS), entry(THEIRS, "end"), entry(OWN), entry(OWN, "end")]
+    unfollowed = watching(look(entry(THEIRS)))
+    unfollowed.finish(look(*ended, interrupted=True))
+    assert (unfollowed.own, unfollowed.halted, unfollowed.began) == ("", True, 5.0)
+    old = watching(None)
+    old.finish(Look(page_busy=False, halted=False, fraction=0, step=None, steps=None, history=None))
+    assert (old.halted, old.began) == (False, None)
+    followed = watching(look(), look(entry(OWN)))
+    followed.finish(look(entry(OWN), entry(OWN, "end")))
+    assert (followed.own, followed.halted, followed.began) == ("b", False, 5.0)
+
+
 @pytest.mark.parametrize("progress", [None, [], {}, {"state": 3}])
 def test_what_tells_no_state(progress: Any) -> None:
     """A server that starts, or a proxy."""
@@ -159,5 +173,5 @@ def test_the_log_says_why_there_is_no_picture() -> None:
 def test_without_an_error_somebody_has_interrupted_it() -> None:
     """Or nobody knows."""
     assert why_no_picture(LOG, 9.0, halted=True).message == INTERRUPTED
-    assert why_no_picture(None, 5.0, halted=True).kind == "interrupted"
-    assert why_no_picture(LOG, None, halted=False).kind == "server_error"
+    for log, began, halted in ((None, 5.0, True), (LOG, None, True), (LOG, 9.0, False)):
+        assert why_no_picture(log, began, halted=halted).kind == "server_error"

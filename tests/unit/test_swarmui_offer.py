@@ -105,12 +105,21 @@ def test_a_model_may_be_called_by_its_file_or_without_its_folder() -> None:
     assert model.ambiguous == {"base": ("one/base", "two/base")}
 
 
+def test_a_model_with_a_comma_in_its_name_is_offered() -> None:
+    """Only LoRAs stand in lists."""
+    offer = offer_of(models={"Stable-Diffusion": ["a, b: c.safetensors"]})
+
+    assert stages_of(offer)["txt2img"].variables["model"].choices == ("a, b: c",)
+
+
 def test_a_list_of_its_own_replaces_that_of_the_models() -> None:
-    """Without the line that parts it on the page."""
-    refiner = stages_of(offer_of())["txt2img"].variables["refinermodel"]
+    """Without what is of the page alone: a line that parts it, and a word that the server refuses in a request."""
+    variables = stages_of(offer_of())["txt2img"].variables
+    refiner = variables["refinermodel"]
 
     assert refiner.choices == ("(Use Base)", "real", "sd/base")
     assert set(refiner.also) == {"base"}
+    assert variables["vae"].choices == ("None", "kl-f8", "sdxl_vae")
 
 
 def test_a_lora_can_be_none_and_one_that_no_list_can_hold_is_left_out() -> None:

@@ -42,9 +42,9 @@ def why_no_picture(log: Any, began: float | None, *, halted: bool) -> ServerFaul
         return ServerFault("oom", f"{NO_PICTURE}; its log says: {errors[-1]}")
     if errors:
         return ServerFault("server_error", f"{NO_PICTURE}; its log says: {errors[-1]}")
-    if halted:
+    if halted and began is not None and isinstance(log, list):
         return ServerFault("interrupted", INTERRUPTED)
-    return ServerFault("server_error", f"{NO_PICTURE}; its log may say why")
+    return ServerFault("server_error", f"{NO_PICTURE}, or with half of one; its log may say why")
 
 
 def _errors(log: Any, began: float | None) -> list[str]:

@@ -60,7 +60,7 @@ class Generation:
         if not reply.ok:
             raise fault_of(reply, self._server.url)
         if look := self._server.look(""):  # the marks of an interruption stay until the next job begins
-            watch.update(look)
+            watch.finish(look)
         try:
             answer = read_answer(self._stage, reply)
         except NoPictureError:

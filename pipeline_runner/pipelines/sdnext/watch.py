@@ -104,6 +104,17 @@ class Watch:
         if self.own and look.halted and not self._others_since(look):
             self.halted = True
 
+    def finish(self, look: Look) -> None:
+        """Update from the first look after the answer.
+
+        Of a job that nobody could follow, a mark that is left then is of it, too: each job takes it away at its begin.
+        """
+        self.update(look)
+        if not self.own:
+            self.halted = look.halted
+            begun = [one.at for one in look.history or () if one.began and one.job == JOBS.get(self.stage)]
+            self.began = begun[-1] if begun else None
+
     def _others_since(self, look: Look) -> bool:
         """Return whether another job of the API has begun after ours, as the marks would be of that."""
         names = [one.name for one in look.history or () if one.began]

@@ -43,14 +43,12 @@ _KINDS: Final[Mapping[str, Kind]] = {
 # Where a result is kept, how many there are, and what is no picture; and what takes pictures that no job sends.
 _GROUPS_LEFT_OUT: Final = ("swarminternal", "imageprompting", "video", "audio")
 # The two sizes say all that these say; the others are for the server's page.
-_LEFT_OUT: Final = frozenset(
-    {"images", "aspectratio", "sidelength", "automaticvae", "comfyuicustomworkflow", "controlnetpreviewonly"}
-)
+_LEFT_OUT: Final = frozenset({"images", "aspectratio", "sidelength", "comfyuicustomworkflow", "controlnetpreviewonly"})
 _OF_THE_PAGE: Final = "placeholderparam"
 # These depend on the model of the job, so no backend has them; SwarmUI itself does not ask a backend for them.
 _OF_A_MODEL: Final = frozenset({"sd3", "flux-dev", "text2video", "cascade", "sdxl", "text2audio"})
 _OF_INIT_IMAGE: Final = "initimage"
-_NO_CHOICE: Final = "-----"  # a line in the page's list
+_MARKUP: Final = frozenset(",:<>")  # ends a name in a list, or in a mark of a prompt
 _Name = Annotated[str, Meta(min_length=1)]
 
 
@@ -114,8 +112,9 @@ def parse_offer(told: Any, features: Iterable[str]) -> Offer:
     """
     body = convert(told, dict[str, Any])
     entries = convert(body.get("list"), list[Any])
-    models = {kind: _names(_files(some)) for kind, some in convert(body.get("models"), dict[str, Any]).items()}
-    loras = models.get("LoRA") or _names(())
+    files = {kind: _files(some) for kind, some in convert(body.get("models"), dict[str, Any]).items()}
+    models = {kind: _names(some) for kind, some in files.items()}
+    loras = _names(name for name in files.get("LoRA", ()) if not _MARKUP & set(name))
     params = {one.id: one for one in _params(entries)}
     if "prompt" not in params:
         raise msgspec.ValidationError("it lists no parameter `prompt`")
@@ -204,8 +203,9 @@ def _knob(one: _Param, models: Mapping[str, Names]) -> Knob:
         needs = (OUR_NAMES["variationseedstrength"],)
     names = None
     if one.type == "model":
-        listed = _names(one.values) if one.values is not None else None
-        names = listed or models.get(one.subtype or "Stable-Diffusion", _names(()))
+        names = models.get(one.subtype or "Stable-Diffusion", _names(()))
+        if one.values is not None:  # some of its words are of the page alone: a request with them is refused
+            names = _names(value for value in one.values if value in names.spellings or value == one.default)
     elif one.type == "dropdown":
         names = Names(tuple(one.values or ()), {value: value for value in one.values or ()}, {})
     return Knob(
@@ -249,11 +249,9 @@ def _files(some: Any) -> list[str]:
     """Read the files of one kind: each with its class, or alone in older versions."""
     found = some if isinstance(some, list) else []
     names = [one[0] if isinstance(one, list) and one else one for one in found]
-    # a comma parts the names of a list, and these end the mark of a LoRA in a prompt
-    return [name for name in names if isinstance(name, str) and name and not set(",:<>") & set(name)]
+    return [name for name in names if isinstance(name, str) and name]
 
 
 def _names(files: Iterable[str]) -> Names:
     """Return the names of files; a file without its folder is meant as well, where that is sure."""
-    real = [file for file in files if file != _NO_CHOICE]
-    return names_of({clean(file): (file, clean(file).rpartition("/")[2]) for file in real})
+    return names_of({clean(file): (file, clean(file).rpartition("/")[2]) for file in files})
