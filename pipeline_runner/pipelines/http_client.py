@@ -104,8 +104,8 @@ class HttpClient:
             InvalidInputError: the address is no http:// or https:// URL, or the file with the password is not usable.
         """
         self.url = check_url(address.url)
-        self.credentials = cookie_of(address, cookie) if cookie else authorization(address)
-        self._headers = {"Accept-Encoding": "gzip", "Connection": "close", **self.credentials}
+        credentials = cookie_of(address, cookie) if cookie else authorization(address)
+        self._headers = {"Accept-Encoding": "gzip", "Connection": "close", **credentials}
 
     def get(
         self,

@@ -72,7 +72,7 @@ def test_a_picture_that_the_server_has_kept_is_fetched(tmp_path: Path, swarmui: 
 
 
 def test_the_token_of_an_account_is_sent(tmp_path: Path) -> None:
-    """With each call and with the websocket; a wrong one and none are told, and never shown."""
+    """For a session, and for a picture that the server has kept; a wrong one and none are told, and never shown."""
     server = FakeSwarmui(token=ACCOUNT)
     try:
         path = tmp_path / "token"
@@ -86,6 +86,7 @@ def test_the_token_of_an_account_is_sent(tmp_path: Path) -> None:
 
         path.write_text(f"{ACCOUNT}\n", encoding="utf-8")
         pipeline = pipeline_of(tmp_path / "out", server, path)
+        server.behaviour.keeps_files = True
         assert run(pipeline).success
     finally:
         server.stop()

@@ -182,6 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path).lstrip("/")
         if self.headers.get("Upgrade", "").lower() == "websocket":
             self._serve_websocket(path.removeprefix("API/"))
+        elif self.server.fake.token and self.server.fake.token not in self.headers.get("Cookie", ""):
+            self._send(400, "application/json", b'{"error": "invalid or unauthorized", "error_id": "invalid_user"}')
         elif path in self.server.fake.engine.files:
             self._send(200, "image/png", self.server.fake.engine.files[path])
         else:

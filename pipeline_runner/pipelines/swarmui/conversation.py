@@ -32,10 +32,10 @@ class Conversation:
         session: The session that the request belongs to.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], body: Mapping[str, Any], session: str) -> None:
-        """Start to connect and to send."""
+    def __init__(self, url: str, body: Mapping[str, Any], session: str) -> None:
+        """Start to connect and to send; the session is all that the server asks for."""
         self.session = session
-        self._url, self._headers, self._body = url, headers, body
+        self._url, self._body = url, body
         self._arrived = SimpleQueue[str | ServerFault]()
         self._connection: ClientConnection | None = None
         self._closed = False
@@ -98,7 +98,6 @@ class Conversation:
     def _connect(self) -> ClientConnection:
         connection = connect(
             self._url,
-            additional_headers=self._headers,
             open_timeout=CONNECT_SECONDS,
             close_timeout=CLOSE_SECONDS,
             max_size=PICTURE_BYTES,

@@ -77,7 +77,7 @@ class SwarmServer:
             raise NoAnswer("unreachable", f"{self.url} cannot be told to end an earlier job")
         session = self._session or self.renew()
         url = f"ws{self.url.removeprefix('http')}{GENERATE}"
-        return Conversation(url, self._http.credentials, {**body, "session_id": session}, session)
+        return Conversation(url, {**body, "session_id": session}, session)
 
     def renew(self) -> str:
         """Begin another session and return its name."""
