@@ -27,7 +27,7 @@ from learning_service.experiments.axes import MAX_VARIANTS, axes_of, settings_se
 from learning_service.experiments.axis_checks import Offered, check_axes, check_marks, check_settings
 from learning_service.experiments.blocks import BLOCKS_BYTES, check_blocks, in_block, shared_config
 from learning_service.experiments.grid import grid_of, plan_values
-from learning_service.experiments.settings import check_text_sizes, job_config, varied_settings
+from learning_service.experiments.settings import check_text_sizes, job_config, value_settings, varied_settings
 from learning_service.experiments.skips import check_skips
 from learning_service.experiments.space import Space, first_round, space_of
 
@@ -89,7 +89,7 @@ def job_request(
             variant_value=value,
             repeat_index=job.repeat_index,
             metric=metric_of(definition) or UNSET,
-            settings=_settings_named(definition),
+            settings=_settings_named(definition, value, job.repeat_index),
         ),
         priority=definition.priority,
         exclusive=runs_alone(definition),
@@ -103,11 +103,13 @@ def score_base(experiment_id: str, repeat_index: int) -> str:
     return job_id(experiment_id, PlannedJob(0, repeat_index)).removesuffix("0")
 
 
-def _settings_named(definition: ExperimentDefinition) -> tuple[str, ...] | UnsetType:
-    """Return the settings that differ between values, unless these are what the variables are called."""
+def _settings_named(
+    definition: ExperimentDefinition, value: VariantValue, repeat_index: int
+) -> tuple[str, ...] | UnsetType:
+    """Return the settings that values decide in a repeat, unless these are what the variables are called."""
     if all(knob.is_plain for knob in definition.knobs):
         return UNSET
-    return tuple(sorted(varied_settings(definition)))
+    return tuple(sorted({*_names(definition), *value_settings(definition, value, repeat_index)}))
 
 
 def first_jobs(
