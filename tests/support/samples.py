@@ -9,6 +9,7 @@ from msgspec import Meta, Raw, Struct, UnsetType
 
 TEXT: Final = "a" * 64  # also a content hash and an id
 NEW: Final = "a_word_of_a_newer_version " * 20
+LONG: Final = 2000  # elements of a list
 PLAIN: Final[dict[Any, Any]] = {
     bool: True,
     bytes: b"a",
@@ -35,7 +36,7 @@ class Word(NamedTuple):
     path: str
     data: dict[str, Any]
     name: str
-    other: str | int  # what a newer version may have written there
+    other: str | int | list[Any]  # what a newer version may have written there
 
 
 class Sample:
@@ -90,10 +91,16 @@ class Sample:
                 continue
             data[one.name] = value
             if door := _door(hints[one.name]):
-                is_text = get_origin(door) is Literal or isinstance(value, str)
-                self.words.append(Word(inside, data, one.name, NEW if is_text else -(10**12)))
+                self.words.append(Word(inside, data, one.name, _beyond(door, value)))
         self._open.pop()
         return data
+
+
+def _beyond(door: Any, value: Any) -> str | int | list[Any]:
+    """Return what a newer version may have written: another word, a longer text or list, or a smaller number."""
+    if get_origin(door) is Literal or isinstance(value, str):
+        return NEW
+    return value * LONG if isinstance(value, list) else -(10**12)
 
 
 def _richest(parts: list[Any]) -> Any:
