@@ -13,7 +13,7 @@ PARTS: Final = ("answers", "judgements", "searches", "speed")
 LAYOUTS: Final = ("25", "8 x 8")
 RUNS: Final = {  # of the tables of the docs
     "answers": 30,
-    "judgements": 8,
+    "judgements": 16,
     "25": 30,
     "25 uneven": 30,
     "8 x 8": 6,
