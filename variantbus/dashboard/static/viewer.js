@@ -69,7 +69,7 @@ export function openViewer({ across, down, column, row, at }) {
     if (stage.dataset.shown === key) return;
     stage.dataset.shown = key;
     stage.classList.toggle("beside", shown.length > 1 && !isLayered(shown));
-    fill(stage, shown.map((one) => fullView(one, "")), otherwise());
+    fill(stage, shown.map((one) => (kindOf(one) === "text" ? filesView([one]) : fullView(one, ""))), otherwise());
     together(stage);
   }
 

@@ -166,11 +166,12 @@ export function gridView(id) {
     if (image) {
       const rating = state.open.ratings.get(image.sha256);
       const tile = tileOf(image);
+      if (!tile.src) tile.append(...measured(known).map((line) => `\n${line}`));
       const present = one.querySelector("img:not(.so-far)");
       const shown = present && present.getAttribute("src") === tile.getAttribute("src") ? present : tile;
       const length = [asked.length > 1 && `${asked.length} results`, lengthText(image)].filter(Boolean).join(" · ");
       fill(one, unloaded(one, shown), shown, rating && stars(rating.stars), length && h("span", { class: "mark length" }, length), known.reused && h("span", { class: "mark", title: "an earlier job made it" }, "reused"), known.warnings?.length ? h("span", { class: "mark warn", title: known.warnings.join("\n") }, "!") : null);
-      one.title = Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`).join("\n");
+      one.title = measured(known).join("\n");
     } else if (known.state === "running") fill(one, previewOf(one, known, () => paintCell(one, place)), h("progress", { max: 1, value: known.progress || null }));
     else fill(one, h("span", { class: "word" }, known.error ?? (known.state === "completed" ? results(known) : known.state)));
   }
@@ -178,8 +179,13 @@ export function gridView(id) {
   /** Return what a job without a picture has given: the names of its files, and its metrics. */
   function results(known) {
     const names = [...new Set(known.images.map(fileName))];
-    const lines = [...names.slice(0, FILES), names.length > FILES && `and ${names.length - FILES} more`, ...Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`)];
+    const lines = [...names.slice(0, FILES), names.length > FILES && `and ${names.length - FILES} more`, ...measured(known)];
     return lines.filter(Boolean).join("\n") || "no result";
+  }
+
+  /** Return the metrics of a job, a line each. */
+  function measured(known) {
+    return Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`);
   }
 
   /** Return the preview that stays in a cell until its picture is loaded, null if there is none. */
