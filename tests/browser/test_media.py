@@ -80,7 +80,7 @@ def test_each_kind_of_result_is_shown_and_played(page: Page, deployment: Deploym
     for _ in range(2):
         expect(viewer.locator(".stage img")).to_have_js_property("naturalWidth", 64, timeout=WAIT)
         page.keyboard.press("ArrowRight")
-    expect(viewer.locator("pre.text")).to_have_text("<script>alert(1)</script> a tale", timeout=WAIT)
+    expect(viewer.locator(".files pre")).to_have_text("<script>alert(1)</script> a tale", timeout=WAIT)
     page.keyboard.press("ArrowRight")
     expect(viewer.locator("a[download]")).to_have_text("Save a.glb")
     page.keyboard.press("ArrowRight")
