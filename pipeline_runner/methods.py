@@ -7,7 +7,6 @@ from itertools import count
 from typing import Final
 
 import msgspec
-from msgspec import UnsetType
 
 from bus.contracts.finding import FindParams, FindReply
 from bus.contracts.jobs import (
@@ -271,12 +270,7 @@ def _may_be_off(request: JobRequest) -> Collection[str]:
 
     In a job of no experiment any may be, as in the one that such an experiment recommends.
     """
-    context = request.learning_context
-    if context is None:
-        return request.config
-    if not isinstance(context.settings, UnsetType):
-        return context.settings
-    return context.variant_value if isinstance(context.variant_value, dict) else (context.variable_under_test,)
+    return request.learning_context.decided if request.learning_context else request.config
 
 
 def eta_of_running(elapsed: float, fraction: float, mean: float | None) -> float | None:

@@ -39,6 +39,13 @@ class LearningContext(Struct, frozen=True, kw_only=True, gc=False):
     metric: str | UnsetType = UNSET  # by which the experiment is decided; absent where it needs none
     settings: tuple[str, ...] | UnsetType = UNSET  # that the value decides; absent where variables are called so
 
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """The settings that the value decides."""
+        if not isinstance(self.settings, UnsetType):
+            return self.settings
+        return tuple(self.variant_value) if isinstance(self.variant_value, dict) else (self.variable_under_test,)
+
 
 class ImageRef(Struct, frozen=True, kw_only=True, gc=False):
     """A result in the runner's output folder, 0 by 0 if it has no known size in pixels; no event has its bytes."""

@@ -1,13 +1,14 @@
 """What a server used in place of what it was asked for, and which experiments that spoils."""
 
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from bus.contracts.messages import LearningContext
 
 
 class Difference(NamedTuple):
-    """One difference from the request, and the variables whose experiments it spoils."""
+    """One difference from the request, and the settings whose experiments it spoils."""
 
     name: str
     asked: object
@@ -20,12 +21,13 @@ class Difference(NamedTuple):
 
 
 def spoiled(found: list[Difference], context: LearningContext | None) -> Difference | None:
-    """Return the difference in the variable that the job's experiment varies, None if there is none."""
-    if context is None:
-        return None
-    value = context.variant_value
-    names = {context.variable_under_test, *(value if isinstance(value, dict) else ())}
-    return next((one for one in found if names.intersection(one.spoils)), None)
+    """Return the difference in what the job's experiment varies, of a table any of its parts; None if there is none."""
+    decided = context.decided if context else ()
+    return next((one for one in found if any(_is_of(name, decided) for name in one.spoils)), None)
+
+
+def _is_of(name: str, decided: Collection[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}.") for one in decided)
 
 
 def same_number(one: Any, other: Any) -> bool:

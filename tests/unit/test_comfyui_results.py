@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bus.contracts.fields import Config
-from bus.contracts.messages import JobError, JobResult
+from bus.contracts.messages import JobError, JobResult, LearningContext
 from pipeline_runner.pipelines.comfyui.graph import Graph
 from pipeline_runner.pipelines.comfyui.history import Ended, OutputFile, OutputText
 from pipeline_runner.pipelines.comfyui.results import Barren, Harvest, gave_nothing_again, judge
@@ -121,6 +122,30 @@ def test_a_value_is_the_same_only_if_it_is_equal(used: Any, *, same: bool) -> No
 
     assert isinstance(verdict, Harvest) is same
     assert same or failure(verdict)[0] == "substituted"
+
+
+@pytest.mark.parametrize(
+    ("mark", "fails"),
+    [
+        (context(variable="steps"), False),
+        (context(variable="steps x cfg_scale", value={"steps": 4, "cfg_scale": 7}), True),
+        (structs.replace(context(variable="preset", value="fast"), settings=("cfg_scale", "steps")), True),
+        (structs.replace(context(variable="cfg_scale", value="fast"), settings=("steps",)), False),
+    ],
+)
+def test_another_value_of_anything_that_is_varied_is_a_failure(mark: LearningContext, *, fails: bool) -> None:
+    """One of several variables, or what a preset sets; of all else it is a warning."""
+    workflow = workflow_of()
+    sent = patched(workflow.graph, values_of(workflow, CONFIG))
+
+    verdict = judge(ended_of(workflow, graph=other(7.5)), record_of(config=CONFIG, mark=mark), workflow, sent, "")
+
+    assert isinstance(verdict, JobResult) is fails
+    if isinstance(verdict, JobResult):
+        assert failure(verdict)[0] == "substituted"
+    else:
+        assert isinstance(verdict, Harvest)
+        assert len(verdict.warnings) == 1
 
 
 def test_without_executed_nodes_nothing_can_be_compared() -> None:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bus.contracts.fields import Config
 from pipeline_runner.pipelines.difference import Difference, spoiled
@@ -177,6 +178,26 @@ def test_a_grid_of_two_variables_is_spoiled_by_either() -> None:
     some = [Difference("steps", 4, 5, ("steps",))]
 
     assert spoiled(some, context(variable="cfg_scale x steps", value={"cfg_scale": 2.0, "steps": 4}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "spoils", "fails"),
+    [
+        (("sampler_name", "steps"), "steps", True),
+        (("loras",), "loras.detail", True),
+        (("alwayson",), "alwayson.controlnet.args.0.weight", True),
+        (("loras.detail",), "loras.detail", True),
+        (("steps",), "cfg_scale", False),
+        (("lora",), "loras.detail", False),
+        ((), "preset", False),
+    ],
+)
+def test_a_value_with_a_name_is_spoiled_in_what_it_sets(settings: tuple[str, ...], spoils: str, *, fails: bool) -> None:
+    """A preset, values that go together, a part of a text: the variable is called otherwise than its settings."""
+    some = [Difference("eta", 1, 0, ("eta",)), Difference(spoils, 4, 5, (spoils,))]
+    mark = replace(context(variable="preset", value="fast"), settings=settings)
+
+    assert spoiled(some, mark) == (some[1] if fails else None)
 
 
 @pytest.mark.parametrize(

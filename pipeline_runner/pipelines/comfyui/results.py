@@ -51,9 +51,9 @@ def judge(
     if not outputs:
         return Barren(_why_nothing(workflow))
     drift = _drift(ended.graph, job, workflow, graph)
-    variable = job.learning_context.variable_under_test if job.learning_context else None
-    if variable in drift:
-        return failed_result("substituted", drift[variable])
+    decided = job.learning_context.decided if job.learning_context else ()
+    if spoiled := next((drift[name] for name in decided if name in drift), ""):
+        return failed_result("substituted", spoiled)
     warnings = [*drift.values()]
     if not workflow.output_nodes and not _is_saved(outputs[0]):
         text = f"no node saves anything, so the previews of {_nodes_of(outputs, workflow.graph)} were taken"
