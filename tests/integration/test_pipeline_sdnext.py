@@ -12,6 +12,7 @@ from pipeline_runner.pipelines.sdnext import generation
 from pipeline_runner.pipelines.sdnext.failures import INTERRUPTED, NO_PICTURE
 from pipeline_runner.pipelines.webui.pipeline import WebuiPipeline
 from tests.servers.sdnext import FakeSdnext
+from tests.servers.sdnext_jobs import NOT_LIKED
 from tests.support.comfyui_jobs import error_of
 from tests.support.factories import Reports, context
 from tests.support.helpers import wait_until
@@ -293,10 +294,25 @@ def test_a_server_that_is_killed_in_the_middle_of_a_job(tmp_path: Path, sdnext: 
 def test_what_the_server_refuses(tmp_path: Path, sdnext: FakeSdnext) -> None:
     """In its own words; a limit on requests is none of the job's faults."""
     pipeline = pipeline_of(tmp_path, sdnext)
-    kind, text = error_of(run(pipeline, {**CONFIG, "cfg_scale": 13}))
+    kind, text = error_of(run(pipeline, {**CONFIG, "cfg_scale": NOT_LIKED}))
     assert (kind, "a number that nobody likes" in text) == ("server_error", True)
     sdnext.canned["txt2img"] = (429, b'{"error": "HTTPException", "detail": "rate limit exceeded"}')
     assert error_of(run(pipeline))[0] == "busy"
     sdnext.canned["txt2img"] = (502, b"<html>")
     assert error_of(run(pipeline))[0] == "unreachable"
     assert error_of(run(pipeline, {**CONFIG, "sampler_name": "gone"}))[0] == "invalid_request"
+
+
+def test_jobs_are_followed_again_after_one_that_ended_in_an_error(tmp_path: Path, sdnext: FakeSdnext) -> None:
+    """The server's history never tells the end of such a job; until the next one begins it may run still."""
+    pipeline = pipeline_of(tmp_path, sdnext)
+    assert not run(pipeline, {**CONFIG, "cfg_scale": NOT_LIKED}).success
+    assert run(pipeline).success
+    sdnext.hold()
+    reports = Reports()
+    job = start(pipeline, progress=reports)
+    wait_until(lambda: reports, what="progress")
+    job.cancel()
+
+    assert job.result.cancelled
+    assert sdnext.engine.interrupts == 1

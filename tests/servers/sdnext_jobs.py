@@ -19,6 +19,7 @@ MODELS: Final = [("real", "aaaaaaaaaa"), ("sd15, old: fixed", "bbbbbbbbbb"), ("n
 SAMPLERS: Final = ("Default", "UniPC", "Euler", "Euler a", "DPM++ 2M")
 VAES: Final = ("kl-f8.ckpt", "sdxl_vae.safetensors")
 LORAS: Final = [("detail", "detail_v1"), ("Ink", None), ("a:b", None)]
+NOT_LIKED: Final = 13  # a guidance with which a job ends in an error
 UPSCALERS: Final = ("None", "Resize Lanczos", "ESRGAN 4x")
 
 
@@ -69,15 +70,16 @@ class Engine:
 
     @contextmanager
     def part(self, title: str) -> Iterator[str]:
-        """Begin and end a job or a part of one; each begin forgets an interruption, and each end looks idle."""
+        """Begin and end a job or a part of one; each begin forgets an interruption, and each end looks idle.
+
+        What ends with an error has no end.
+        """
         name = f"{next(self._ids):015x}"
         self.job, self.job_count, self.step, self.interrupted = title, 1, 0, False
         self._note(name, title, "begin")
-        try:
-            yield name
-        finally:
-            self.job, self.job_count = "", 0
-            self._note(name, title, "end")
+        yield name
+        self.job, self.job_count = "", 0
+        self._note(name, title, "end")
 
     def _note(self, name: str, title: str, op: str) -> None:
         entry = {"id": name, "job": title.lower(), "op": op, "timestamp": time.time(), "duration": None, "outputs": []}
@@ -88,6 +90,8 @@ class Engine:
         check(body)
         with self.lock, self.part(title):
             self.begun += 1
+            if body.get("cfg_scale") == NOT_LIKED:
+                raise Refused(500, "a number that nobody likes")
             halted = self._paint(body)
             error = self.behaviour.errors.popleft() if self.behaviour.errors else ""
             if error:
@@ -138,8 +142,6 @@ def check(body: Mapping[str, Any]) -> None:
     """Refuse a request as the server does; what it does not know it skips."""
     if body.get("sampler_name", "Default") not in SAMPLERS:
         raise Refused(404, "Sampler not found")
-    if body.get("cfg_scale") == 13:
-        raise Refused(500, "a number that nobody likes")
 
 
 def reported(body: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:

@@ -50,6 +50,14 @@ def test_the_first_job_that_begins_at_an_idle_server_is_ours() -> None:
     assert not watch.mine
 
 
+def test_a_job_that_ended_with_an_error_has_no_end_in_the_history() -> None:
+    """But the one that begins after it shows that it is over."""
+    failed, later = entry(("f", "api-txt")), [entry(THEIRS), entry(THEIRS, "end")]
+
+    assert watching(look(failed, *later), look(failed, *later, entry(OWN))).mine
+    assert not watching(look(*later, failed), look(*later, failed, entry(OWN))).mine
+
+
 @pytest.mark.parametrize(
     "before",
     [

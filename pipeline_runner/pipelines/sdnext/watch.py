@@ -86,8 +86,9 @@ class Watch:
         if look is None or history is None:
             return
         ended = {entry.name for entry in history if not entry.began}
-        begun = {entry.name for entry in history if entry.began}
-        self._idle = not look.page_busy and not begun - ended
+        begun = [entry.name for entry in history if entry.began]
+        # one that ended with an error has no end there; but each begins only when the one before is over
+        self._idle = not look.page_busy and ended.issuperset(begun[-1:])
         self._known = frozenset(begun)
 
     def update(self, look: Look) -> None:
