@@ -101,8 +101,4 @@ class Notifier:
         self._outbox.postpone(waiting, now)
 
     def _targets(self, experiment_id: str) -> dict[str, Target]:
-        try:
-            return targets(self._data_dir, experiment_id, self._for_all)
-        except InvalidInputError as error:
-            logger.error("%s", error)  # noqa: TRY400 - a sentence suffices
-            return {}
+        return targets(self._data_dir, experiment_id, self._for_all)

@@ -9,7 +9,7 @@ from variantbus.notify.news import Message
 from variantbus.notify.services import is_known, tell
 
 SECONDS: Final = 10.0  # for one message
-FIRST_ERROR: Final = 400
+NOT_TAKEN: Final = 300  # and above; no redirect is followed, as what is behind it may get a GET without the message
 
 
 def send(url: str, message: Message) -> str:
@@ -27,4 +27,4 @@ def send(url: str, message: Message) -> str:
         )
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         return f"{type(error).__name__}: it cannot be reached"
-    return f"it answered with status {answer.status}" if answer.status >= FIRST_ERROR else ""
+    return f"it answered with status {answer.status}" if answer.status >= NOT_TAKEN else ""

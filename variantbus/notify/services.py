@@ -17,11 +17,15 @@ def is_known(url: str) -> bool:
 
 
 def tell(url: str, title: str, text: str) -> bool:
-    """Return whether the service took a message."""
-    from apprise import Apprise  # noqa: PLC0415 - see above
+    """Return whether the service took a message, in several parts where it is too long for one."""
+    from apprise import Apprise, NotifyFormat, OverflowMode  # noqa: PLC0415 - see above
 
     service = _service(url)
-    return service is not None and bool(Apprise(services=[service]).notify(title=title, body=text))
+    if service is None:
+        return False
+    service.overflow_mode = OverflowMode.SPLIT
+    # said to be a text, or a `<` in it would be taken for HTML, which Telegram refuses
+    return bool(Apprise(services=[service]).notify(title=title, body=text, body_format=NotifyFormat.TEXT))
 
 
 def _service(url: str) -> "NotifyBase | None":

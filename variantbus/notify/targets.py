@@ -5,6 +5,7 @@ them in the data folder, where the notifier of this machine finds them.
 """
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ FOLDER: Final = "notify"
 LOCK: Final = "notify.lock"
 WEBHOOKS: Final = frozenset({"http", "https"})
 PRIVATE: Final = 0o600  # the mode of a file with secrets
+logger = logging.getLogger(__name__)
 
 
 class Target(NamedTuple):
@@ -85,12 +87,13 @@ def kept(data_dir: Path, experiment_id: str) -> NotifySettings | None:
 
 
 def targets(data_dir: Path, experiment_id: str, for_all: NotifySettings | None) -> dict[str, Target]:
-    """Return the addresses for an experiment, by a key that is no secret.
-
-    Raises:
-        InvalidInputError: the file of the experiment is damaged.
-    """
-    given = [settings for settings in (for_all, kept(data_dir, experiment_id)) if settings]
+    """Return the addresses for an experiment, by a key that is no secret; a damaged file of its own has none."""
+    try:
+        own = kept(data_dir, experiment_id)
+    except InvalidInputError as error:
+        logger.error("%s", error)  # noqa: TRY400 - a sentence suffices
+        own = None
+    given = [settings for settings in (for_all, own) if settings]
     return {key_of(url): Target(url, frozenset(settings.on)) for settings in given for url in settings.urls}
 
 
