@@ -148,6 +148,18 @@ def test_what_a_muted_node_would_feed_has_nothing() -> None:
     assert converted(note, SERVER)["1"]["inputs"] == {}
 
 
+def test_labels_and_switches_of_custom_nodes_are_no_nodes_of_the_server() -> None:
+    """The server lacks their classes and nothing leads to them; what it lacks and needs is left in, to be named."""
+    label = node(2, "Label (rgthree)", None)
+    switch = node(3, "Fast Groups Muter (rgthree)", None, [("", "*", None)], outputs=[{"type": "*", "links": None}])
+    lost = node(4, "Upscale (none)", None, [("latent", "LATENT", 1)])
+    source = node(5, "Source (none)", None, outputs=[{"type": "LATENT", "links": [1]}])
+
+    found = converted(editor(label, switch, lost, source, node(6, "Bare"), links=[[1, 5, 0, 4, 0, "LATENT"]]), SERVER)
+
+    assert set(found) == {"4", "5", "6"}
+
+
 @pytest.mark.parametrize(
     ("workflow", "why"),
     [

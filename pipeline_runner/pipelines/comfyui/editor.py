@@ -53,7 +53,7 @@ class _Converter:
         made: Graph = {}
         for name, node in self._by_id.items():
             kind = str(node["type"])
-            if node.get("mode") in (MUTED, BYPASSED) or (kind in OF_THE_EDITOR and kind not in self._nodes):
+            if node.get("mode") in (MUTED, BYPASSED) or self._is_of_the_editor(name, node):
                 continue
             title = node.get("title")
             made[name] = {
@@ -64,6 +64,14 @@ class _Converter:
         for one in made.values():  # what a muted node would feed has nothing
             one["inputs"] = {key: value for key, value in one["inputs"].items() if not _is_dangling(value, made)}
         return made
+
+    def _is_of_the_editor(self, name: str, node: Mapping[str, Any]) -> bool:
+        """Return whether the server has nothing to do with a node, as with labels and switches of custom nodes."""
+        kind = str(node["type"])
+        if kind in self._nodes or kind in OF_THE_EDITOR:
+            return kind not in self._nodes
+        is_fed = any(slot.get("link") is not None for slot in node.get("inputs") or [])
+        return not is_fed and all(name != source for source, _ in self._links.values())
 
     def _inputs(self, name: str, node: Mapping[str, Any]) -> dict[str, Any]:
         inputs = dict(self._values(name, node)) if str(node["type"]) in self._nodes else {}
