@@ -80,4 +80,6 @@ SELECT metrics FROM results
 WHERE experiment_id = ? AND variant_index = ? AND repeat_index = ? AND job_id = ? AND state = 'completed';
 
 -- update_metrics: the pictures of a job were measured.
-UPDATE results SET metrics = ? WHERE experiment_id = ? AND variant_index = ? AND repeat_index = ? AND job_id = ?;
+UPDATE results SET metrics = ?1, crc = row_crc('results', experiment_id, variant_index, repeat_index, job_id, state,
+    seconds, finished_at, ?1, error, images)
+WHERE experiment_id = ?2 AND variant_index = ?3 AND repeat_index = ?4 AND job_id = ?5;
