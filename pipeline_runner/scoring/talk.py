@@ -72,9 +72,10 @@ class Talk:
         """Write a question and return the answer.
 
         Raises:
-            ScorerError: there is none in time, or none at all.
+            ScorerError: there is none in time, or none at all; or one was there before the question.
             StoppedError: nobody waits for it any more.
         """
+        self._check_silent()
         self._left, printed = memoryview(line), 0
         deadline = time.monotonic() + seconds
         with selectors.DefaultSelector() as ready:
@@ -104,6 +105,12 @@ class Talk:
             os.close(number)
         self._ends = []
         remove_folder(self._folder)
+
+    def _check_silent(self) -> None:
+        """Refuse an answer that nobody has asked for: the next picture would get the number of the last one."""
+        self._read()
+        if self._answer(()):
+            raise ScorerError("it has printed a second answer; each question gets one")
 
     def _write(self) -> bool:
         """Write more of the question; return whether there is still more."""

@@ -112,6 +112,15 @@ def test_a_failure_that_passes_costs_nothing(scorer: Open, tmp_path: Path) -> No
     assert processes(tmp_path) == 2
 
 
+@pytest.mark.fault(item="F183")
+def test_an_answer_too_many_is_not_that_of_the_next_picture(scorer: Open, tmp_path: Path) -> None:
+    """It is asked for that one in a fresh process."""
+    one = scorer('print(json.dumps({"value": 1}) + "\\n" + json.dumps({"value": 99}), flush=True)')
+
+    assert [ask(one), ask(one), ask(one)] == [1, 1, 1]
+    assert processes(tmp_path) == 3
+
+
 def test_no_answer_in_time_ends_it(scorer: Open, tmp_path: Path) -> None:
     """With the hint of what is mostly the matter."""
     one = scorer("time.sleep(600)")
