@@ -34,8 +34,8 @@ def _delays(data: bytes) -> Iterator[float]:
         return _gif_delays(data)
     match format_of(data):
         case "PNG":
-            bodies = (data[part.body :] for part in png_chunks(data) if part.name == b"fcTL")
-            delays = (struct.unpack_from(">HH", body, 20) for body in bodies)
+            parts = (part for part in png_chunks(data) if part.name == b"fcTL")
+            delays = (struct.unpack_from(">HH", data, part.body + 20) for part in parts)
             return (shown / (unit or _HUNDREDTHS) for shown, unit in delays)
         case "WEBP":
             frames = (part for part in webp_chunks(data) if part.name == b"ANMF")

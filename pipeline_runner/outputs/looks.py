@@ -94,5 +94,5 @@ def _told_of(path: Path) -> Told | None:
             command, capture_output=True, timeout=POSTER_SECONDS, check=True, stdin=subprocess.DEVNULL
         )
         return _decode(ended.stdout)
-    except (subprocess.SubprocessError, msgspec.DecodeError):
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError):  # OSError: there is no room for a process
         return None

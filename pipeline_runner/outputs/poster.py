@@ -7,6 +7,7 @@ msgpack, and nothing where PyAV is not installed (the extra `video`) or cannot r
 """
 
 import io
+import signal
 import sys
 from array import array
 from collections.abc import Iterator
@@ -19,11 +20,14 @@ import msgspec
 from msgspec import Struct
 from PIL import Image, ImageDraw
 
+from pipeline_runner.outputs.images import MOST_PIXELS
+
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+SECONDS: Final = 60.0  # after which it is ended by the system
 WAVE: Final = (384, 192)  # pixels of a waveform
 RATE: Final = 4000  # samples a second that are looked at
 MOST_SAMPLES: Final = RATE * 600  # ten minutes show as much as all of it
@@ -73,6 +77,7 @@ def _frame(container: "InputContainer", stream: "VideoStream") -> bytes:
     import av  # noqa: PLC0415 - as above
 
     first: Image.Image | None = None
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}  # a few bytes may stand for gigabytes of them
     with suppress(av.FFmpegError):  # a file that was cut off may have a few frames
         for frame in islice(container.decode(stream), LOOKED_AT):
             image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
@@ -126,6 +131,12 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print what can be told of a file. It ends by itself: who has started it may have been killed."""
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
     if told := told_of(Path(sys.argv[1])):
         sys.stdout.buffer.write(msgspec.msgpack.encode(told))
+
+
+if __name__ == "__main__":
+    main()

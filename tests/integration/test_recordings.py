@@ -1,6 +1,9 @@
 """Videos, sounds and animations as results: kept byte by byte, measured, and with a picture of them."""
 
 import io
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,9 +13,11 @@ from PIL import Image
 
 from bus.contracts.messages import ImageRef
 from pipeline_runner.outputs import looks
+from pipeline_runner.outputs import poster as poster_program
 from pipeline_runner.outputs.files import Outputs, thumbnail_path
 from pipeline_runner.outputs.intact import unsealed
 from tests.support.factories import record_of
+from tests.support.helpers import PATIENCE, TIME_FACTOR
 from tests.support.recordings import SIZE, animation, model, sound, tone, video
 
 
@@ -119,8 +124,33 @@ def test_a_decoder_that_hangs_or_dies_costs_the_frame_alone(tmp_path: Path, monk
 
     assert (image.media_type, image.width, image.duration) == ("video/webm", 0, UNSET)
     assert poster(tmp_path, image) is None
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    assert saved(tmp_path, video(shade=100)).width == 0
+    for shade, program in enumerate(("/bin/false", "/nowhere"), 100):
+        monkeypatch.setattr(sys, "executable", program)
+        assert saved(tmp_path, video(shade=shade)).width == 0
+
+
+@pytest.mark.fault(item="F181")
+def test_a_decoder_ends_by_itself_after_its_runner_was_killed(tmp_path: Path) -> None:
+    """Nobody else would end it."""
+    os.mkfifo(tmp_path / "endless")
+    code = "from pipeline_runner.outputs import poster; poster.SECONDS = 0.1; poster.main()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "endless"], check=False, timeout=PATIENCE * TIME_FACTOR
+    )
+
+    assert ended.returncode == -signal.SIGALRM
+
+
+def test_a_video_of_too_many_pixels_has_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would fill the memory; what its head says is told."""
+    (tmp_path / "video").write_bytes(video())
+    monkeypatch.setattr(poster_program, "MOST_PIXELS", SIZE[0] * SIZE[1] - 1)
+
+    told = poster_program.told_of(tmp_path / "video")
+
+    assert told
+    assert ((told.width, told.height), told.picture) == (SIZE, b"")
 
 
 def test_without_the_extra_a_video_is_kept_without_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -120,3 +121,27 @@ def test_a_frame_of_a_png_may_name_no_unit() -> None:
 
     assert found
     assert found.seconds == pytest.approx(0.7)
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are copied."""
+
+    copied = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return a byte, or a part."""
+        part = super().__getitem__(place)
+        self.copied += len(part) if isinstance(part, bytes) else 0
+        return part
+
+
+def test_the_frames_of_a_large_png_are_counted_without_copying_it() -> None:
+    """A file of a million frames takes no hours."""
+    frame = struct.pack(">I4s20sHHI", 26, b"fcTL", bytes(20), 1, 10, 0)[:-2]
+    data = Counted(picture("PNG")[:33] + (frame + bytes(4)) * 200 + bytes(100_000))
+
+    found = animation_of(data)
+
+    assert found
+    assert found.frames == 200
+    assert data.copied < len(data)
