@@ -21,7 +21,7 @@ SEED_MAX: Final = 2**64 - 1  # ComfyUI's nodes take as much
 # What msgpack can hold, which sees to the upper bound; JSON and TOML are checked by `convert`.
 Integer = Annotated[int, Meta(ge=-(2**63), extra_json_schema={"maximum": SEED_MAX})]
 Scalar = bool | Integer | float | str
-VariantValue = Scalar | dict[str, Scalar]  # a map for a grid of two variables
+VariantValue = Scalar | dict[str, Scalar]  # a map for a grid of several variables
 NESTING: Final = 6  # levels of lists and tables within each other in a value of a configuration
 
 

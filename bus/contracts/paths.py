@@ -3,13 +3,15 @@
 A key may have dots of its own, as names of files and of scripts do: where a table has such a key, it is the one meant.
 """
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from bus.contracts.fields import Scalar
 from bus.protocol.validation import near_miss
 
 Path = tuple[str | int, ...]
+_PLACE: Final = re.compile("[0-9]{1,9}")
 
 
 def find(tree: Any, text: str) -> Path | None:
@@ -19,7 +21,7 @@ def find(tree: Any, text: str) -> Path | None:
         keys = sorted((key for key in tree if text == key or text.startswith(f"{key}.")), key=len, reverse=True)
     elif isinstance(tree, list):
         first = text.partition(".")[0]
-        keys = [first] if first.isdecimal() and first.isascii() and int(first) < len(tree) else []
+        keys = [first] if _PLACE.fullmatch(first) and int(first) < len(tree) else []
     else:
         return None
     for key in keys:

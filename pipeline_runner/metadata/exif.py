@@ -31,7 +31,7 @@ def exif_texts(data: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     for tag, kind, value in _entries(data, first, order):
         if tag == _EXIF_IFD and kind == _LONG:
-            (inner,) = struct.unpack(f"{order}I", value)
+            (inner,) = struct.unpack_from(f"{order}I", value)
             for inner_tag, _, text in _entries(data, inner, order):
                 _add(found, inner_tag, text, order)
         else:

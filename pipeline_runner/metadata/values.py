@@ -9,7 +9,6 @@ from typing import Any, Final
 from bus.contracts.fields import INT64_MAX, SEED_MAX, Scalar
 
 Settings = dict[str, Scalar]
-JSON_DEPTH: Final = 200  # what is nested deeper is no settings
 _WHOLE: Final = re.compile(r"-?\d{1,20}")
 _DECIMAL: Final = re.compile(r"-?\d{1,30}\.\d{1,30}(?:[eE][+-]?\d{1,3})?")
 _UNUSABLE: Final = re.compile("[\0\ud800-\udfff]")  # no message holds a NUL here, or half of a character
@@ -48,10 +47,9 @@ def scalar(value: Any) -> Scalar | None:
 def value_of(text: str) -> Scalar:
     """Return what a written value is: a number where it looks like one, else the text."""
     text = _UNUSABLE.sub("", text).strip()
-    if _WHOLE.fullmatch(text):
-        found = scalar(int(text))
-        return text if found is None else found
-    return float(text) if _DECIMAL.fullmatch(text) else text
+    number = int(text) if _WHOLE.fullmatch(text) else float(text) if _DECIMAL.fullmatch(text) else None
+    found = scalar(number)
+    return text if found is None else found
 
 
 def renamed(found: Mapping[str, Any], names: Mapping[str, str]) -> Settings:

@@ -168,3 +168,9 @@ def test_a_part_that_is_no_variable_is_refused_with_what_is_meant() -> None:
         assert str(refused.value).startswith(sentence)
     assert no_variable(STAGE, SCRIPTS, "plain.x", ["steps"]) == "known are: steps"
     assert Variable(name="loras.detail").name in variables_of(STAGE, {}, ["loras.detail"])
+
+
+def test_an_item_of_any_length_is_only_not_there() -> None:
+    """Python makes no number of 5000 digits."""
+    assert paths.find({"args": [1]}, f"args.{'0' * 5000}") is None
+    assert paths.find({"args": [1]}, "args.0") == ("args", 0)

@@ -221,6 +221,7 @@ def test_exif_that_is_no_exif_has_no_texts() -> None:
     """Another beginning, a type without a size, a directory behind the end."""
     assert exif_texts(b"XX*\0\x08\0\0\0") == {}
     assert exif_texts(b"II*") == {}
+    assert exif_texts(b"II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x02\0\0\0\x08\0\0\0") == {}  # two places of one directory
     assert exif_texts(b"II*\0\x08\0\0\0\x01\0\x0e\x01\x63\0\x01\0\0\0\0\0\0\0") == {}
     assert exif_texts(b"II*\0\x08\0\0\0\x01\0\x0e\x01\x02\0\x04\0\0\0abc\0") == {"ImageDescription": "abc"}
     assert exif_texts(b"II*\0\x08\0\0\0\x02\0\x0e\x01\x02\0\x04\0\0\0abc\0\x0e\x01\x02\0\x04\0\0\0xyz\0") == {
@@ -238,6 +239,7 @@ def test_values_are_what_a_message_can_hold() -> None:
         7, 7.0, 7.5, "1e5", "12345678901234567890123", "v1.5", -3,
     ]  # fmt: skip
     assert value_of("99999999999999999999") == "99999999999999999999"
+    assert value_of("1.5e999") == "1.5e999"
     assert sized({}, "64 x 48") == {"width": 64, "height": 48}
     assert sized({}, "large") == sized({}, None) == {}
 
