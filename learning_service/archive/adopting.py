@@ -11,7 +11,7 @@ from bus.contracts.adoption import AdoptParams
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.fields import VariantValue
-from bus.contracts.pipeline_specs import check_text
+from bus.contracts.pipeline_specs import StageSpec, check_text
 from bus.contracts.values import cited, identity, is_same
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
@@ -21,7 +21,7 @@ from learning_service.archive.imports import without_score_program
 from learning_service.experiments.axes import axes_of
 from learning_service.experiments.blocks import check_blocks
 from learning_service.experiments.model import Experiment, experiment_view
-from learning_service.experiments.plan import DEFINITION_BYTES, check_size, check_sizes
+from learning_service.experiments.plan import DEFINITION_BYTES, check_objective, check_size, check_sizes
 from learning_service.experiments.settings import parts_of
 from learning_service.experiments.sharding import Shard
 from learning_service.experiments.variants import Variant
@@ -83,6 +83,7 @@ def check_adopted(params: AdoptParams, most: int) -> None:
     axes_of(definition)
     check_text("definition.name", definition.name)
     check_blocks(definition)
+    check_objective(definition, StageSpec())
     check_sizes(definition, "definition.")
     check_size("values", values, DEFINITION_BYTES)
     if definition.mode != "grid":
@@ -117,7 +118,14 @@ def more_of(known: Experiment, params: AdoptParams) -> ExperimentDefinition:
         if index >= len(params.values) or not is_same(variant.value, params.values[index]):
             text = f"{name} has {_cited(variant.value)} as value #{index + 1}; read it again, and add to its values"
             raise ControlError("conflict", text)
-    return replace(after, name=before.name, objective=before.objective, goal=before.goal, score=before.score)
+    return replace(
+        after,
+        name=before.name,
+        objective=before.objective,
+        goal=before.goal,
+        within=before.within,
+        score=before.score,
+    )
 
 
 def _cited(value: VariantValue) -> str:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from bus.contracts.archive import ImportParams, Records, ResultRecord
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.messages import ImageRef, JobCompleted, JobError, JobResult, LearningContext
+from bus.contracts.pipeline_specs import StageSpec
 from bus.contracts.scoring import without_program
 from bus.contracts.values import identity
 from bus.protocol.validation import InvalidInputError
@@ -20,6 +21,7 @@ from learning_service.experiments.plan import (
     DEFINITION_BYTES,
     MAX_JOBS,
     PlannedJob,
+    check_objective,
     check_size,
     check_sizes,
     job_id,
@@ -38,6 +40,7 @@ def check_import(params: ImportParams, max_variants: int) -> None:
     """
     axes_of(params.definition)
     check_repeats(params.definition)
+    check_objective(params.definition, StageSpec())
     check_sizes(params.definition, "definition.")
     check_size("values", params.values, DEFINITION_BYTES)
     if not 1 <= len(params.values) <= max_variants:

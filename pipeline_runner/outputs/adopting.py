@@ -73,9 +73,12 @@ class Adopting:
         result = JobResult(success=True, images=(image,), untimed=True)
         ended = msgspec.structs.replace(record, state="completed", result=result, finished_at=time.time())
         with self._log.transaction(sync=True) as tx:
-            for one in self._store.insert(tx, [ended]):
+            inserted = self._store.insert(tx, [ended])
+            for one in inserted:
                 self._note_ends(tx, [one])
                 tx.append(topic, completed_message(one))
+        if not inserted:  # a job of this id was submitted meanwhile
+            self._is_known(params)
         return AdoptPictureReply(received=received, done=True)
 
     def _is_known(self, params: AdoptPictureParams) -> bool:

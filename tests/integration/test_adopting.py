@@ -110,6 +110,21 @@ def test_a_request_that_comes_again_while_the_picture_is_saved_waits_for_it(
     assert saves == [f"{NAME}.0.0.0"]
 
 
+def test_a_job_of_the_same_id_that_comes_meanwhile_is_a_conflict(
+    painting_runner: PaintingRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not said that the picture is its result."""
+    save = Adopting._save
+
+    def slow(self: Adopting, record: Any, path: Path, params: Any) -> Any:
+        painting_runner.submit(record.job_id)
+        return save(self, record, path, params)
+
+    monkeypatch.setattr(Adopting, "_save", slow)
+    with pytest.raises(ControlError, match="is here already with another result"):
+        send(painting_runner, adopting())
+
+
 @pytest.mark.parametrize(
     ("params", "words"),
     [
@@ -160,8 +175,10 @@ def test_values_come_first_and_what_a_person_changed_stays(services: Services) -
     assert first.definition.score is None or not first.definition.score.command
     assert (first.status, [one.variant_value for one in first.variants], first.totals.jobs) == ("completed", [1, 2], 0)
     request(learning, "experiment.rename", {"experiment_id": NAME, "name": "Mine"}, ExperimentView)
+    request(learning, "experiment.set", {"experiment_id": NAME, "within": "20%"}, ExperimentView)
     more = ask(learning, values=[1, 2, 3])
     assert (more.definition.name, [one.variant_value for one in more.variants]) == ("Mine", [1, 2, 3])
+    assert more.definition.within == "20%"
     assert ask(learning, values=[1, 2, 3]).totals.variants == 3
     for changes, words in (
         ({"values": [1, 3]}, "has 2 as value #2"),
@@ -169,6 +186,7 @@ def test_values_come_first_and_what_a_person_changed_stays(services: Services) -
         ({"values": [1, 1]}, "one is there twice"),
         ({"values": [{"a": 1}]}, "is no value of cfg_scale"),
         ({"definition": replace(definition(), mode="adaptive", budget=9)}, "nothing is searched"),
+        ({"definition": replace(definition(), within="soon")}, "within: 'soon' is no share"),
         ({"definition": replace(definition(config={}), blocks=(Block(config={"prompt": "a"}),))}, "choose another id"),
         ({"values": list(range(1001))}, "1001 variants are more than 1000"),
     ):
