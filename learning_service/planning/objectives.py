@@ -15,7 +15,7 @@ from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.experiments.model import SearchState, experiment_view
-from learning_service.experiments.plan import check_objective, metric_of
+from learning_service.experiments.plan import SCORE_BYTES, check_objective, check_size, metric_of
 from learning_service.search.situation import NOTHING_TO_GO_BY
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
@@ -46,6 +46,7 @@ class Objectives:
         if params.score and definition.score:
             check_score(params.score, spec.metrics or ())
             check_score(definition.score, spec.metrics or ())
+            check_size("score", definition.score, SCORE_BYTES)
         check_objective(definition, spec)
         if definition != experiment.definition:
             with self._log.transaction(sync=True) as tx:

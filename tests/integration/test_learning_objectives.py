@@ -109,6 +109,7 @@ def test_an_objective_that_cannot_be_is_refused(services: Services) -> None:
         ({}, "objective: missing"),
         ({"objective": ""}, "objective: must be text"),
         ({"goal": "most"}, "goal: must be maximize or minimize, not 'most'"),
+        ({"score": {"command": ["x" * 20_000], "metrics": ["m"]}}, "score: 20[0-9]* bytes are more than 16384"),
     ):
         with pytest.raises(ControlError, match=sentence) as refused:
             request(address_of(learning), "experiment.set", {"experiment_id": EXPERIMENT, **params}, ExperimentView)
