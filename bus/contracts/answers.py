@@ -48,7 +48,10 @@ class Interaction(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class TradeOff(Struct, frozen=True, kw_only=True, gc=False):
-    """A value that is noticeably better than all faster ones: what it takes in `seconds`, and its `mean`."""
+    """One of the values to choose from where time counts: what it takes in `seconds`, and its `mean`.
+
+    Each is better than those that are faster, and no other value is noticeably better in as little time.
+    """
 
     value: VariantValue
     seconds: float

@@ -36,6 +36,11 @@ class Axis(Struct, frozen=True, kw_only=True, gc=False):
             return abs(one - other) / max(1, len(self.values) - 1)
         return float(one != other)
 
+    def beside(self, place: int) -> Iterator[int]:
+        """Return the places next to a place; without an order all others are."""
+        near = (place - 1, place + 1) if self.ordered else range(len(self.values))
+        return (one for one in near if one != place and 0 <= one < len(self.values))
+
 
 class Space(Struct, frozen=True, kw_only=True, gc=False):
     """All values that may be tried, on an axis for each variable, but for what is skipped."""
@@ -72,9 +77,8 @@ class Space(Struct, frozen=True, kw_only=True, gc=False):
     def _beside(self, point: Point) -> Iterator[Point]:
         """Return the points that are one step away along one axis; of an axis without an order, all others on it."""
         for at, axis in enumerate(self.axes):
-            for place in range(len(axis.values)):
-                if place != point[at] and (not axis.ordered or abs(place - point[at]) == 1):
-                    yield (*point[:at], place, *point[at + 1 :])
+            for place in axis.beside(point[at]):
+                yield (*point[:at], place, *point[at + 1 :])
 
     def _spread(self) -> Iterator[Point]:
         """Return points that are spread evenly: a Kronecker sequence, whose steps are powers of a golden ratio."""

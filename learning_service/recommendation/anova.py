@@ -7,6 +7,7 @@ whichever points of the grid are there. How large each cosine is expected to be 
 Matern's covariance (Solin and Särkkä, Hilbert space methods for reduced-rank Gaussian process regression, 2020). So the
 length over which values are alike, how much each axis matters, and how much they depend on each other change the
 variances of the columns and nothing else. Words have no order: all cosines of their axis are expected to be as large.
+They are there together or not at all: of very many words all is left to the rough part.
 """
 
 from dataclasses import dataclass
@@ -101,9 +102,11 @@ def effects(axes: tuple[tuple[bool, bytes], ...]) -> Effects:
     arranged = tuple(_arranged(ordered, places) for ordered, places in axes)
     usual = [_spectrum(axis, np.array([LENGTH]))[0] for axis in arranged]
     alone = [(axis, -1, turn + 1, 0, share) for axis, row in enumerate(usual) for turn, share in enumerate(row)]
+    equal = [1 if axis.ordered else len(row) for axis, row in zip(arranged, usual, strict=True)]
     pairs = [
         (one, other, turn + 1, turn_of_other + 1, TOGETHER**2 * share * share_of_other)
         for one, other in combinations(range(len(arranged)), 2)
+        if equal[one] * equal[other] <= MOST_COLUMNS  # else there is no room for them, and there may be millions
         for turn, share in enumerate(usual[one])
         for turn_of_other, share_of_other in enumerate(usual[other])
     ]
@@ -132,20 +135,24 @@ def _arranged(ordered: bool, places: bytes) -> Axis:
 
 
 def _highest(axis: Axis) -> int:
-    return min(axis.size - 1, HIGHEST) if axis.ordered else axis.size - 1
+    if axis.ordered:
+        return min(axis.size - 1, HIGHEST)
+    return axis.size - 1 if axis.size <= MOST_ALONE else 0
 
 
 def _spectrum(axis: Axis, lengths: Array) -> Array:
     """Return the share of each cosine of an axis in the variance of its effect, assumptions x cosines."""
     turns = np.pi * np.arange(1, _highest(axis) + 1)
     if not axis.ordered:
-        return np.full((len(lengths), len(turns)), 1 / len(turns))
+        return np.full((len(lengths), len(turns)), 1 / max(1, len(turns)))
     density = (5 / lengths[:, None] ** 2 + turns**2) ** -3.0
     return np.asarray(density / density.sum(axis=1, keepdims=True), np.float64)
 
 
 def _largest(columns: list[tuple[int, int, int, int, float]], most: int) -> list[tuple[int, int, int, int, float]]:
     """Return the largest of some columns, and all of the same size with each."""
+    if not columns:
+        return []
     sizes = np.array([round(column[-1], DIGITS) for column in columns])
     known = np.unique(sizes[sizes >= SMALLEST * sizes.max()])
     least = [size for size in known if np.count_nonzero(sizes >= size) <= most]

@@ -34,7 +34,7 @@ class Told(NamedTuple):
 def told_of(
     belief: Belief, layout: Layout, values: Sequence[VariantValue], margin: float, display: Callable[[Array], Array]
 ) -> Told | None:
-    """Return the effects of the variables of a grid, None where there are fewer than two.
+    """Return the effects of the variables of a grid, None where there are fewer than two, or one has too many words.
 
     `values` are those of the layout. `margin` is the difference that is too small to matter, in scores; `display` turns
     scores into what people read.
@@ -42,6 +42,8 @@ def told_of(
     if len(layout.axes) < 2:  # noqa: PLR2004 - one alone has nothing to be compared with
         return None
     found = anova.effects(layout.axes)
+    if not all(found.of_axis(axis).any() for axis in range(len(found.axes))):
+        return None  # what it does by itself would be called nothing
     means, weights, rest = _decomposed(belief, layout, found)
     squares = weights**2
     whole = np.maximum(squares.sum(axis=1) + rest, TINY)

@@ -18,9 +18,10 @@ from math import prod
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bus.contracts.fields import Scalar, VariantValue
-from bus.contracts.values import identity
+from bus.contracts.values import identity, is_number
 from learning_service.recommendation.anova import LENGTH, TOGETHER, effects
 from learning_service.recommendation.belief import LARGEST, Array
 
@@ -66,8 +67,8 @@ class Layout:
 
     @property
     def has_effects(self) -> bool:
-        """Return whether its values are alike by the effects of several axes."""
-        return len(self.axes) >= SEVERAL
+        """Return whether its values are alike by the effects of several axes; those of very many words are not told."""
+        return len(self.axes) >= SEVERAL and effects(self.axes).columns.size > 0
 
 
 @dataclass(frozen=True)
@@ -176,15 +177,16 @@ def _single(layout: Layout) -> Array:
 
 
 def _axis(row: list[Scalar]) -> tuple[bool, bytes]:
-    numbers = [float(one) for one in row if _is_number(one)]
+    numbers = [one for one in row if is_number(one) and abs(one) <= LARGEST]
     if len(numbers) == len(row):
-        return True, np.array(numbers).tobytes()
+        places = np.array(numbers, np.float64)
+        different = set(numbers)
+        if len(np.unique(places)) < len(different):  # seeds of 64 bits, which are more than such numbers tell apart
+            rank = {one: at for at, one in enumerate(sorted(different))}
+            places = np.array([rank[one] for one in numbers], np.float64)
+        return True, places.tobytes()
     known: dict[object, int] = {}
     return False, np.array([known.setdefault(identity(one), len(known)) for one in row], np.float64).tobytes()
-
-
-def _is_number(value: Scalar) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 @lru_cache(maxsize=KEPT)
@@ -194,7 +196,7 @@ def _bases(layout: Layout) -> tuple[Basis, ...]:
         _numbers(np.frombuffer(places), is_grid=is_grid) if ordered else [_words(np.frombuffer(places))]
         for ordered, places in layout.axes
     ]
-    if not layout.has_effects:
+    if len(layout.axes) < SEVERAL:
         return tuple(_crossed(layout, parts) for parts in product(*choices))
     most = max(len(parts) for parts in choices)  # the length is the same along all axes: else there are too many
     return tuple(_crossed(layout, [parts[at % len(parts)] for parts in choices]) for at in range(most))
@@ -268,22 +270,27 @@ def _rows(layout: Layout, parts: Sequence[Array]) -> Array:
     for axis, ((_, places), part) in enumerate(zip(layout.axes, parts, strict=True)):
         place = np.unique(np.frombuffer(places), return_inverse=True)[1]
         besides = [effects(layout.axes).averages(axis) @ part] if layout.is_explained else []
-        mine = np.concatenate([part[place], *besides])
-        columns = _largest((columns[:, :, None] * mine[:, None, :]).reshape(len(columns), -1), count)
+        columns = _products(columns, np.concatenate([part[place], *besides]), count)
     return columns
 
 
 def _basis(layout: Layout, columns: Array) -> Basis:
     count = layout.rows
-    columns = _largest(columns, count)
+    columns = columns[:, _largest((columns[:count] ** 2).sum(axis=0))]
     columns[count + 1 :] += columns[count : count + 1]
     rest = np.zeros(len(columns))
     rest[:count] = np.clip(1 - (columns[:count] ** 2).sum(axis=1), 0, 1)
     return Basis(columns, rest, _single(layout))
 
 
-def _largest(columns: Array, count: int) -> Array:
-    """Return the columns that matter to so many values, which come first."""
-    sizes = (columns[:count] ** 2).sum(axis=0)
+def _products(some: Array, others: Array, count: int) -> Array:
+    """Return the products of columns that matter; of words there may be too many to have them all at once."""
+    sizes = np.array([((one * others[:count]) ** 2).sum(axis=0) for one in some.T[:, :count, None]])
+    one, other = np.divmod(_largest(sizes.ravel()), others.shape[1])
+    return np.asarray(some[:, one] * others[:, other], np.float64)
+
+
+def _largest(sizes: Array) -> NDArray[np.intp]:
+    """Return which columns matter, by their sizes: the sums of their squares over all values."""
     largest = np.argsort(-sizes, kind="stable")[:MOST_COLUMNS]
-    return columns[:, largest[sizes[largest] > NEGLIGIBLE * sizes.max()]]
+    return np.asarray(largest[sizes[largest] > NEGLIGIBLE * sizes.max()], np.intp)

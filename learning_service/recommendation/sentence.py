@@ -86,8 +86,10 @@ def within_text(belief: Belief, counts: Array, objective: Objective) -> str:
     if objective.within is None or belief.fits is None:
         return ""
     tried = belief.fitting[counts > 0]
-    enough = f"{np.count_nonzero(tried >= PROBABLY)} of {len(tried)} values are fast enough"
-    return f"; {enough}: they take at most {100 * objective.within:g} % longer than the fastest"
+    fast, limit = np.count_nonzero(tried >= PROBABLY), f"at most {100 * objective.within:g} % longer than the fastest"
+    if fast == 1:
+        return f"; 1 of {len(tried)} values is fast enough: it takes {limit}"
+    return f"; {fast} of {len(tried)} values are fast enough: they take {limit}"
 
 
 def effects_text(effects: Sequence[AxisEffect]) -> str:

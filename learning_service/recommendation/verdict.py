@@ -125,9 +125,10 @@ def certainty(belief: Belief, leader: int, untried: Iterable[int], margin: float
 
 
 def front_of(belief: Belief, counts: Array, seconds: Array, margin: float) -> list[int]:
-    """Return the values of which each is noticeably better than all noticeably faster ones, the fastest first.
+    """Return the values to choose from where time counts, the fastest first: each is better than those before it.
 
-    It is the Pareto front of those that are known from two looks or more, or from as much as two looks tell.
+    No other one is noticeably better than one of these without being noticeably slower. It is the Pareto front, less
+    what hardly differs, of those that are known from two looks or more, or from as much as two looks tell.
     """
     known = np.flatnonzero((np.maximum(counts, belief.looks) >= ENOUGH) & (counts > 0) & ~np.isnan(seconds))
     means = belief.means

@@ -173,3 +173,27 @@ def test_draws_go_where_the_observations_are_explained_and_count_for_the_prior()
     assert np.exp(counting - ((((draws - centre) / width) ** 2).sum(axis=1)) / 2).sum() == pytest.approx(
         evidence, rel=0.3
     )
+
+
+@pytest.mark.parametrize("count", [90, 300])
+def test_a_search_over_very_many_words_goes_on_without_their_effects(count: int) -> None:
+    """There are too many of them to be told; it ended with an error, or took gigabytes."""
+    random = np.random.default_rng(1)
+    points = np.array([(at, (7 * at) % count, (11 * at) % count) for at in range(count)])
+    values: list[VariantValue] = [{name: f"w{at}" for name, at in zip("abc", row, strict=True)} for row in points]
+    layout = arrange(values)
+    assert bases_of_effects(layout) == []
+    belief = believe_scores(layout, np.arange(count), np.zeros(count, np.intp), random.normal(size=count), METRIC_NOISE)
+    assert belief.p_best.sum() == pytest.approx(1)
+
+
+def test_pairs_of_words_that_have_no_room_are_not_listed() -> None:
+    """There may be millions of them; those of a few words with numbers are kept."""
+    values: list[VariantValue] = [{"a": f"w{at}", "b": f"v{at}", "c": at % 3} for at in range(200)]
+    found = effects(arrange(values).axes)
+    assert not found.of_pair(0, 1).any()
+    assert not found.of_pair(0, 2).any()
+    few: list[VariantValue] = [{"a": f"w{at % 5}", "b": f"v{at % 40}", "c": at % 3} for at in range(120)]
+    found = effects(arrange(few).axes)
+    assert found.of_pair(0, 2).sum() == 8
+    assert not found.of_pair(0, 1).any()

@@ -169,3 +169,15 @@ def test_of_a_grid_of_thousands_a_few_dozen_points_tell_what_matters() -> None:
     assert pairs["b", "c"].probability > 0.9
     assert max(axes[name].probability for name in "def") < 0.1
     assert axes["a"].values[1].mean == pytest.approx(0.0, abs=0.1)
+
+
+def test_nothing_is_told_of_variables_of_which_one_has_hundreds_of_words() -> None:
+    """Its words have no columns, so its share would be that of the rest, and all its words would do the same."""
+    plan = [Candidate(index=at, value={"lora": f"w{at // 2}", "steps": at % 2}) for at in range(520)]
+    scores = [Score(variant_index=at, repeat_index=0, score=float(at // 2)) for at in range(520)]
+    made = recommend(scores, plan, QUALITY, "lora x steps")
+    assert made.effects is UNSET
+    assert "matters" not in made.sentence
+    few = recommend(scores[:100], plan[:100], QUALITY, "lora x steps")
+    assert few.effects is not UNSET
+    assert few.effects[0].name == "lora"

@@ -14,6 +14,7 @@ from learning_service.recommendation.layout import (
     Basis,
     arrange,
     bases,
+    explained,
     step_bases,
     without_order,
 )
@@ -131,3 +132,14 @@ def test_words_on_one_axis_share_a_part_of_the_curve_on_the_other() -> None:
     assert [basis.columns.tolist() for basis in bases(arrange(alone))] == [
         basis.columns.tolist() for basis in bases(arrange([1, 2, 3]))
     ]
+
+
+def test_large_seeds_are_told_apart() -> None:
+    """Those of 64 bits are more than a float holds; they lie in their order then."""
+    seeds = [2**60 + at for at in (2, 0, 1)]
+    (ordered, places), *_ = arrange([*seeds]).axes
+    assert ordered
+    assert np.frombuffer(places).tolist() == [2, 0, 1]
+    grid: list[VariantValue] = [{"seed": seed, "word": word} for seed in seeds for word in "xy"]
+    assert explained(arrange(grid)).rows == 6
+    assert likeness(bases(arrange([*seeds]))[0])[1, 2] == pytest.approx(matern(0.5, LENGTHS[0]), abs=0.02)

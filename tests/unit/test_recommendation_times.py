@@ -48,6 +48,8 @@ def test_only_what_is_fast_enough_is_recommended() -> None:
     assert "2 of 4 values are fast enough: they take at most 20 % longer than the fastest" in limited.sentence
     assert [one.mean for one in limited.estimates] == [one.mean for one in free.estimates]
     assert "fast enough" not in free.sentence
+    alone = answer((1.0, 1.5, 2.0, 4.0), (0.1, 0.4, 0.8, 0.9), 0.2).sentence
+    assert "1 of 4 values is fast enough: it takes at most 20 % longer than the fastest" in alone
 
 
 def test_doubt_about_the_time_is_doubt_about_the_answer() -> None:

@@ -182,9 +182,9 @@ function variablesTable(made, scale) {
       h(
         "tr",
         {},
-        h("th", { scope: "row" }, at ? "" : one.name),
+        at ? h("td", {}) : h("th", { scope: "row" }, one.name), // an empty header would be read out
         h("td", {}, at ? "" : matters(one)),
-        h("td", {}, valueText(level.value)),
+        h("th", { scope: "row" }, valueText(level.value)),
         h("td", { class: "space" }, line(level, [], scale, `${numberText(level.mean)}, between ${numberText(level.low)} and ${numberText(level.high)}`)),
         h("td", {}, numberText(level.mean)),
         h("td", {}, `${numberText(level.low)} … ${numberText(level.high)}`),
