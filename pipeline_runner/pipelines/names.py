@@ -14,7 +14,8 @@ class Names(NamedTuple):
     @property
     def also(self) -> tuple[str, ...]:
         """The other spellings that are accepted."""
-        return tuple(spelling for spelling in self.spellings if spelling not in self.choices)
+        listed = set(self.choices)
+        return tuple(spelling for spelling in self.spellings if spelling not in listed)
 
 
 def names_of(known: Mapping[str, Iterable[str | None]]) -> Names:
@@ -32,3 +33,9 @@ def names_of(known: Mapping[str, Iterable[str | None]]) -> Names:
         {**{name: name for name in known}, **sure},
         {other: tuple(some) for other, some in owners.items() if len(some) > 1},
     )
+
+
+def stem(name: str) -> str:
+    """Return the name of a file without folder and suffix, which only some servers report."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return last.removesuffix(".safetensors").removesuffix(".ckpt").removesuffix(".pt")

@@ -24,6 +24,14 @@ def number(value: Any) -> int | float | None:
         return None
 
 
+def number_in(text: str | None) -> float | None:
+    """Return the finite number that a text is, None if it is none."""
+    try:
+        return None if text is None else number(float(text))
+    except ValueError:
+        return None
+
+
 def scalar(value: Any) -> Scalar | None:
     """Return a string, boolean or number; None for anything else, and for more than 64 bits."""
     if isinstance(value, str | bool):

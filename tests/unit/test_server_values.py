@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline_runner.pipelines.server_values import number, scalar, whole
+from pipeline_runner.pipelines.server_values import number, number_in, scalar, whole
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,11 @@ def test_a_scalar_can_be_sent(value: Any, expected: Any) -> None:
     """It is encoded as it is."""
     assert scalar(value) == expected
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(scalar(value))) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0.75", 0.75), ("3", 3.0), ("many", None), ("nan", None), ("1e999", None), (None, None)]
+)
+def test_a_text_may_be_a_number(text: str | None, expected: float | None) -> None:
+    """As in the line that a picture has of its settings."""
+    assert number_in(text) == expected

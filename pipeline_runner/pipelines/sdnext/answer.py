@@ -10,7 +10,7 @@ from typing import Any, Final
 from bus.contracts.fields import Config
 from pipeline_runner.outputs.infotext import read_infotext
 from pipeline_runner.pipelines.http_client import Reply, ServerFault
-from pipeline_runner.pipelines.server_values import number, scalar, whole
+from pipeline_runner.pipelines.server_values import number_in, scalar, whole
 
 NO_INFO: Final = "info: the server does not say what it used"
 
@@ -70,7 +70,7 @@ def effective_of(answer: Answer) -> Config:
     found = {
         **{name: info.get(name) for name in ("prompt", "negative_prompt", "steps", "cfg_scale", "sampler_name")},
         **{name: info.get(name) for name in ("subseed_strength", "width", "height", "clip_skip")},
-        "denoising_strength": number(_float(parameters.get("Denoising strength"))),
+        "denoising_strength": number_in(parameters.get("Denoising strength")),
         "seed": answer.seed,
         "model": parameters.get("Model"),
         "model_hash": info.get("sd_model_hash"),
@@ -99,10 +99,3 @@ def _decoded(found: Any) -> bytes:
     if not data:
         raise ServerFault("server_error", "the server answered with a picture that is no base64")
     return data
-
-
-def _float(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

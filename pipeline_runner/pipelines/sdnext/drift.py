@@ -10,10 +10,11 @@ from bus.contracts.fields import Config
 from pipeline_runner.pipelines.difference import Difference, same_number
 from pipeline_runner.pipelines.init_image import InitImage
 from pipeline_runner.pipelines.loras import LORA, LORA_STRENGTH, PART, loras_of
+from pipeline_runner.pipelines.names import stem
 from pipeline_runner.pipelines.sdnext.answer import Answer
 from pipeline_runner.pipelines.sdnext.offer import AUTOMATIC, DEFAULT, DEFAULT_FACTOR, Offer
 from pipeline_runner.pipelines.sdnext.request import GRID, sides_of
-from pipeline_runner.pipelines.server_values import number
+from pipeline_runner.pipelines.server_values import number, number_in
 
 Size = tuple[int, int]
 _NUMBERS: Final = ("steps", "cfg_scale", "cfg_end", "seed", "clip_skip", "subseed", "subseed_strength")
@@ -48,7 +49,7 @@ def upscaled(config: Config, size: Size, init: InitImage) -> list[Difference]:
 
 def _numbers(config: Config, answer: Answer) -> Iterator[Difference]:
     reported: dict[str, Any] = {**{name: answer.info.get(name) for name in _NUMBERS}, "seed": answer.seed}
-    reported |= {name: _float(answer.parameters.get(label)) for name, label in _LABELS.items()}
+    reported |= {name: number_in(answer.parameters.get(label)) for name, label in _LABELS.items()}
     for name, told in reported.items():
         asked, used = number(config.get(name)), number(told)
         if asked is not None and used is not None and not same_number(asked, used):
@@ -82,7 +83,7 @@ def _vae(config: Config, answer: Answer) -> Iterator[Difference]:
     if not isinstance(asked, str) or asked in (AUTOMATIC, DEFAULT) or "Model" not in answer.parameters:
         return
     used = answer.parameters.get("VAE", DEFAULT)
-    if _stem(used) != _stem(asked):
+    if stem(used) != stem(asked):
         yield Difference("vae", asked, used, ("vae",))
 
 
@@ -108,15 +109,3 @@ def _sizes(config: Config, size: Size, init: InitImage | None) -> Iterator[Diffe
 
 def _plain(name: str) -> str:
     return name.replace(",", "").replace(":", "")
-
-
-def _stem(name: str) -> str:
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return last.removesuffix(".safetensors").removesuffix(".ckpt").removesuffix(".pt")
-
-
-def _float(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

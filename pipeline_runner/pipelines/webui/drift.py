@@ -11,6 +11,7 @@ from bus.contracts.fields import Config
 from pipeline_runner.pipelines.difference import Difference, same_number
 from pipeline_runner.pipelines.init_image import InitImage
 from pipeline_runner.pipelines.loras import LORAS, loras_of
+from pipeline_runner.pipelines.names import stem
 from pipeline_runner.pipelines.server_values import number, whole
 from pipeline_runner.pipelines.webui.answer import Answer
 from pipeline_runner.pipelines.webui.lists import AUTOMATIC, NONE, Lists
@@ -99,11 +100,11 @@ def _vae(config: Config, lists: Lists, answer: Answer) -> Iterator[Difference]:
         return
     if lists.forge:
         used = [text for name, text in answer.parameters.items() if name.startswith("Module ")]
-        if used and _stem(asked) not in {_stem(text) for text in used}:
+        if used and stem(asked) not in {stem(text) for text in used}:
             yield Difference("vae", asked, ", ".join(used), ("vae",))
     elif "sd_vae_name" in answer.info:
         found = answer.info["sd_vae_name"] or NONE
-        if _stem(str(found)) != _stem(asked):
+        if stem(str(found)) != stem(asked):
             yield Difference("vae", asked, found, ("vae",))
 
 
@@ -136,12 +137,6 @@ def _sizes(config: Config, answer: Answer, size: Size, init: InitImage | None) -
 def _near(one: int, other: int, grid: int) -> bool:
     """Return whether two sides are equal, apart from rounding to the grid."""
     return abs(one - other) < max(grid, 2)
-
-
-def _stem(name: str) -> str:
-    """Return the name of a file without folder and suffix, which only some servers report."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return last.removesuffix(".safetensors").removesuffix(".ckpt").removesuffix(".pt")
 
 
 def _by(size: Size) -> str:

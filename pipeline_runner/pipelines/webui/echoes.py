@@ -17,6 +17,7 @@ from typing import Any, Final
 from bus.contracts.fields import Config, ConfigValue
 from pipeline_runner.outputs.infotext import read_infotext
 from pipeline_runner.pipelines.difference import Difference, same_number
+from pipeline_runner.pipelines.names import stem
 from pipeline_runner.pipelines.server_values import number
 from pipeline_runner.pipelines.webui.answer import Answer
 from pipeline_runner.pipelines.webui.asked import MODULES, OVERRIDES, SCRIPTS, overrides_of
@@ -99,8 +100,8 @@ def _settings(config: Config, told: Mapping[str, str]) -> Iterator[Difference]:
         if name in overrides and label in told and not _is_same(overrides[name], told[label]):
             where = f"{OVERRIDES}.{name}"
             yield Difference(where, overrides[name], told[label], (where,))
-    used = {_stem(text) for name, text in told.items() if name.startswith("Module ")}
-    missing = [name for name in overrides.get(MODULES, ()) if _stem(str(name)) not in used]
+    used = {stem(text) for name, text in told.items() if name.startswith("Module ")}
+    missing = [name for name in overrides.get(MODULES, ()) if stem(str(name)) not in used]
     if used and missing:
         where = f"{OVERRIDES}.{MODULES}"
         yield Difference(where, ", ".join(map(str, missing)), ", ".join(sorted(used)), (where,))
@@ -165,9 +166,4 @@ def _is_model(asked: str, told: str, lists: Lists) -> bool:
     short = told[len(file_of(told)) :].strip(" []")
     if checkpoint and checkpoint.hash and short:
         return checkpoint.hash.startswith(short) or short.startswith(checkpoint.hash)
-    return checkpoint is not None and _stem(file_of(told)) == checkpoint.name
-
-
-def _stem(name: str) -> str:
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return last.removesuffix(".safetensors").removesuffix(".ckpt").removesuffix(".pt")
+    return checkpoint is not None and stem(file_of(told)) == checkpoint.name

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, convert
 
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
+from pipeline_runner.pipelines.names import Names
 from pipeline_runner.pipelines.webui.errors import fault_of
 
 AUTOMATIC: Final = "Automatic"
@@ -71,20 +72,6 @@ class Script(NamedTuple):
 
     is_alwayson: bool
     values: int
-
-
-class Names(NamedTuple):
-    """Names of one kind, every spelling with the name that is meant, and what could mean several names."""
-
-    choices: tuple[str, ...]
-    spellings: Mapping[str, str]
-    ambiguous: Mapping[str, tuple[str, ...]]
-
-    @property
-    def also(self) -> tuple[str, ...]:
-        """The other spellings that are accepted."""
-        listed = set(self.choices)
-        return tuple(spelling for spelling in self.spellings if spelling not in listed)
 
 
 class Checkpoint(NamedTuple):

@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from bus.contracts.pipeline_specs import ANY, Kind, StageSpec, VariableSpec, alike
 from pipeline_runner.pipelines.init_image import INIT_IMAGE
+from pipeline_runner.pipelines.names import Names
 from pipeline_runner.pipelines.time_limit import TIME_LIMIT
 from pipeline_runner.pipelines.webui.asked import SETTINGS, TABLES
 from pipeline_runner.pipelines.webui.knobs import KNOBS, LORA_MARK, OVERRIDE, STYLES, Knob
-from pipeline_runner.pipelines.webui.lists import API, Lists, Names
+from pipeline_runner.pipelines.webui.lists import API, Lists
 
 MARKED: Final = ("prompt", "hr_prompt")  # texts in which the server reads marks of LoRAs
 DEFAULT_FACTOR: Final = 2.0
