@@ -75,7 +75,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     name: Annotated[str, bounds(min_length=1, max_length=200)]
     variable: Variable | None = None
     variables: tuple[Variable, ...] = ()
-    skip: tuple[dict[str, Scalar | list[Scalar]], ...] = ()
+    skip: Annotated[tuple[dict[str, Scalar | list[Scalar]], ...], bounds(max_length=1000)] = ()
     sample: Annotated[int, bounds(ge=1, le=100_000)] | None = None
     pipeline: Annotated[str, bounds(min_length=1, max_length=64)] = "embedded"
     stage: Annotated[str, bounds(min_length=1, max_length=64)] = "txt2img"

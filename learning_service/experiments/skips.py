@@ -13,7 +13,8 @@ from bus.contracts.values import cited, identity, is_number, key_text
 from bus.protocol.validation import InvalidInputError, near_miss
 
 Point = tuple[int, ...]  # the place of a value on each axis
-Skips = tuple[tuple[frozenset[int], ...], ...]  # of each table of conditions: on each axis the places that fulfil it
+# On each axis, of each place the tables that it fulfils, one a bit: so a point costs the same, however many tables.
+Skips = tuple[tuple[int, ...], ...]
 LOOKED_AT: Final = 100_000  # points, one by one: a larger grid is sampled, which finds out by itself
 _COMPARISON: Final = re.compile(r"\s*(?P<sign>>=|<=|!=|>|<)\s*(?P<operand>.*?)\s*", re.DOTALL)
 _ORDER: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -26,7 +27,10 @@ _ORDER: Final[Mapping[str, Callable[[float, float], bool]]] = {
 
 def is_skipped(skips: Skips, point: Point) -> bool:
     """Return whether a point is left out: whether it fulfils all conditions of a table."""
-    return any(all(place in some for place, some in zip(point, table, strict=True)) for table in skips)
+    left = -1
+    for place, tables in zip(point, skips, strict=True):
+        left &= tables[place]
+    return left != 0
 
 
 def skips_of(definition: ExperimentDefinition, axes: Sequence[tuple[Variable, Sequence[Scalar]]]) -> Skips:
@@ -35,7 +39,18 @@ def skips_of(definition: ExperimentDefinition, axes: Sequence[tuple[Variable, Se
     Raises:
         InvalidInputError: a condition is about nothing that the experiment varies, or compares what has no order.
     """
-    return tuple(_table(f"skip #{number}", table, axes) for number, table in enumerate(definition.skip, 1))
+    if not definition.skip:
+        return ()
+    everywhere = [0 for _ in axes]  # the tables that say nothing of an axis
+    fulfilled = [[0 for _ in values] for _, values in axes]
+    for number, table in enumerate(definition.skip, 1):
+        found = _table(f"skip #{number}", table, axes)
+        for axis, tables in enumerate(fulfilled):
+            if axis not in found:
+                everywhere[axis] |= 1 << number
+            for place in found.get(axis, ()):
+                tables[place] |= 1 << number
+    return tuple(tuple(one | always for one in tables) for tables, always in zip(fulfilled, everywhere, strict=True))
 
 
 def check_skips(definition: ExperimentDefinition, axes: Sequence[tuple[Variable, Sequence[Scalar]]]) -> None:
@@ -56,14 +71,15 @@ def check_skips(definition: ExperimentDefinition, axes: Sequence[tuple[Variable,
 
 def _table(
     where: str, table: Mapping[str, Scalar | list[Scalar]], axes: Sequence[tuple[Variable, Sequence[Scalar]]]
-) -> tuple[frozenset[int], ...]:
+) -> dict[int, frozenset[int]]:
+    """Return on each axis that a table of conditions is about the places that fulfil it."""
     if not table:
         raise InvalidInputError(f"{where}: is empty; name a variable with the value to skip")
-    found = [frozenset(range(len(values))) for _, values in axes]
+    found: dict[int, frozenset[int]] = {}
     for name, condition in table.items():
         axis, places = _places(f"{where}.{name}", name, condition, axes)
-        found[axis] &= places
-    return tuple(found)
+        found[axis] = found.get(axis, places) & places
+    return found
 
 
 def _places(

@@ -15,7 +15,7 @@ from pipeline_runner.metadata.exif import exif_texts
 from pipeline_runner.outputs.containers import format_of, jpeg_segments, png_chunks, webp_chunks
 
 TEXT_BYTES: Final = 4 << 20  # of one text: a workflow of a thousand nodes has one million
-TEXTS_MOST: Final = 64  # in one file
+TEXTS_MOST: Final = 64  # in one file; each costs the time to unpack it, also one that does not count
 _EXIF_MARK: Final = b"Exif\0\0"
 _APP1: Final = b"\xe1"
 _COMMENT: Final = b"\xfe"
@@ -38,8 +38,10 @@ def texts_of(data: bytes) -> Texts:
 
 def _png_texts(data: bytes) -> Texts:
     texts: Texts = {}
+    count = 0
     for part in png_chunks(data):
-        if part.name in _CHUNKS and len(texts) < TEXTS_MOST:
+        if part.name in _CHUNKS and count < TEXTS_MOST:
+            count += 1
             body = data[part.body : max(part.body, part.end - 4)]  # without the checksum: a wrong one costs no text
             key, text = _CHUNKS[part.name](body)
             if key and key not in texts:

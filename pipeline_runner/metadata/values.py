@@ -11,7 +11,7 @@ from bus.contracts.fields import INT64_MAX, SEED_MAX, Scalar
 Settings = dict[str, Scalar]
 _WHOLE: Final = re.compile(r"-?\d{1,20}")
 _DECIMAL: Final = re.compile(r"-?\d{1,30}\.\d{1,30}(?:[eE][+-]?\d{1,3})?")
-_UNUSABLE: Final = re.compile("[\0\ud800-\udfff]")  # no message holds a NUL here, or half of a character
+UNUSABLE: Final = re.compile("[\0\ud800-\udfff]")  # no message holds a NUL here, or half of a character
 _SIZE: Final = re.compile(r"\(?\s*(\d{1,6})\s*[x×,]\s*(\d{1,6})\s*\)?")  # noqa: RUF001 - some write the sign itself
 
 
@@ -39,14 +39,14 @@ def scalar(value: Any) -> Scalar | None:
         case float():
             return value if math.isfinite(value) else None
         case str():
-            return _UNUSABLE.sub("", value).strip()
+            return UNUSABLE.sub("", value).strip()
         case _:
             return None
 
 
 def value_of(text: str) -> Scalar:
     """Return what a written value is: a number where it looks like one, else the text."""
-    text = _UNUSABLE.sub("", text).strip()
+    text = UNUSABLE.sub("", text).strip()
     number = int(text) if _WHOLE.fullmatch(text) else float(text) if _DECIMAL.fullmatch(text) else None
     found = scalar(number)
     return text if found is None else found

@@ -47,16 +47,22 @@ def decode_question(line: bytes) -> Question:
     return msgspec.json.decode(line, type=Question)
 
 
+def begins_answer(part: bytes | bytearray) -> bool:
+    """Return whether a line is to be read, as far as it is there: whether it begins as a map."""
+    return part.lstrip().startswith(_MAP_BEGINS)
+
+
 def read_answer(line: bytes, wanted: Collection[str]) -> Answer | None:
     """Return what a line says of the numbers that are wanted; None if it is no map, and so no answer."""
-    if not line.lstrip().startswith(_MAP_BEGINS):
+    if not begins_answer(line):
         return None
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return Answer({}, f"its answer is no JSON: {line[:SHOWN].decode('utf-8', 'replace').strip()}")
     if ERROR in found and ERROR not in wanted:
-        return Answer({}, str(found[ERROR])[:SHOWN] or "it gives no reason")
+        reason = str(found[ERROR])[:SHOWN].encode("utf-8", "replace").decode()  # JSON may have half a surrogate in it
+        return Answer({}, reason or "it gives no reason")
     metrics = {name: number for name in wanted if (number := _finite(found, name)) is not None}
     if missing := [name for name in wanted if name not in metrics]:
         told = "is no finite number" if missing[0] in found else "is not there"

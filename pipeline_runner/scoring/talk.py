@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline_runner.pipelines.command.processes import ProcessGroup, Streams, remove_folder
-from pipeline_runner.scoring.lines import ANSWER_BYTES, Answer, read_answer
+from pipeline_runner.scoring.lines import ANSWER_BYTES, Answer, begins_answer, read_answer
 
 Stopped = Callable[[], bool]
 POLL_SECONDS: Final = 0.05
@@ -109,7 +109,7 @@ class Talk:
     def _check_silent(self) -> None:
         """Refuse an answer that nobody has asked for: the next picture would get the number of the last one."""
         self._read()
-        if self._answer(()):
+        if self._answer(()) or begins_answer(self._buffer):  # of which the rest is to come
             raise ScorerError("it has printed a second answer; each question gets one")
 
     def _write(self) -> bool:

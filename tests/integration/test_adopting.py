@@ -1,6 +1,7 @@
 """Pictures that exist at the two services: parts, repeats, refusals, and what is left when one of them ends amid it."""
 
 import hashlib
+import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -333,3 +334,20 @@ def test_our_own_results_are_read_from_the_json_beside_them(painting_runner: Pai
     found = scan(painting_runner.root).found
 
     assert [(one.pipeline, one.settings) for one in found] == [("webui", {"cfg_scale": 5})]
+
+
+def test_names_that_no_message_can_hold_are_left_out(tmp_path: Path) -> None:
+    """Half a surrogate or a NUL in the name of a setting costs that setting, and a strange sidecar only itself."""
+    odd = json.dumps({"positive_prompt": "a fox", "steps": 3, "half \ud800": 1, "nul \0": 2})
+    picture = png(text("invokeai_metadata", odd))
+    sha256 = hashlib.sha256(picture).hexdigest()
+    (tmp_path / f"{sha256}.png").write_bytes(picture)
+    for number, pipeline in enumerate(("", "x" * 65, "half \ud800")):
+        beside = {"pipeline": pipeline, "config": {"steps": 4}}
+        (tmp_path / f"{sha256}.{number}.json").write_text(json.dumps(beside), encoding="utf-8")
+
+    (found,) = scan(tmp_path).found
+
+    assert found.pipeline == "invokeai"
+    assert found.settings["steps"] == 3
+    assert all(name.isprintable() for name in found.settings)

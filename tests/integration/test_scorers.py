@@ -121,6 +121,15 @@ def test_an_answer_too_many_is_not_that_of_the_next_picture(scorer: Open, tmp_pa
     assert processes(tmp_path) == 3
 
 
+def test_half_of_an_answer_too_many_is_noticed_too(scorer: Open, tmp_path: Path) -> None:
+    """Its rest may come when the next picture has been asked for."""
+    half = 'sys.stdout.write(json.dumps({"value": total}) + "\\n" + json.dumps({"value": -1})); sys.stdout.flush()'
+    one = scorer(f"{half}; time.sleep(0.2); print(flush=True)")
+
+    assert [ask(one), ask(one)] == [1, 2]
+    assert processes(tmp_path) == 2
+
+
 def test_no_answer_in_time_ends_it(scorer: Open, tmp_path: Path) -> None:
     """With the hint of what is mostly the matter."""
     one = scorer("time.sleep(600)")

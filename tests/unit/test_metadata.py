@@ -2,9 +2,11 @@
 
 import json
 from typing import Final
+from unittest.mock import Mock
 
 import pytest
 
+from pipeline_runner.metadata import texts as texts_module
 from pipeline_runner.metadata.a1111 import read_a1111
 from pipeline_runner.metadata.comfyui import read_comfyui
 from pipeline_runner.metadata.exif import exif_texts, user_comment
@@ -19,7 +21,7 @@ from pipeline_runner.metadata.reading import GridError, made_by, read_texts
 from pipeline_runner.metadata.stealth import _inflated, hidden_text
 from pipeline_runner.metadata.texts import texts_of
 from pipeline_runner.metadata.values import scalar, sized, value_of
-from tests.support.generated_pictures import A1111, NODES, Sample, broken, png, samples, stealthy, text
+from tests.support.generated_pictures import A1111, NODES, Sample, broken, png, samples, stealthy, text, ztxt
 
 SAMPLES: Final = list(samples())
 BROKEN: Final = list(broken())
@@ -238,6 +240,7 @@ def test_values_are_what_a_message_can_hold() -> None:
     assert [value_of(one) for one in ("7", "7.0", "7.5 ", "1e5", "12345678901234567890123", "v1.5", "-3")] == [
         7, 7.0, 7.5, "1e5", "12345678901234567890123", "v1.5", -3,
     ]  # fmt: skip
+    assert value_of("1.5e999") == "1.5e999"
     assert value_of("99999999999999999999") == "99999999999999999999"
     assert value_of("1.5e999") == "1.5e999"
     assert sized({}, "64 x 48") == {"width": 64, "height": 48}
@@ -251,4 +254,13 @@ def test_of_two_texts_with_one_name_the_first_counts_and_there_is_a_most() -> No
     texts = texts_of(data)
 
     assert texts["parameters"] == A1111
-    assert len(texts) == 64
+    assert len(texts) == 63
+
+
+def test_chunks_that_do_not_count_are_not_unpacked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of 64 MiB has room for ten thousand that each become 4 MiB, all with one name."""
+    unpack = Mock(return_value=b"v")
+    monkeypatch.setattr(texts_module, "_inflated", unpack)
+
+    assert texts_of(png(*(ztxt("k", b"v") for _ in range(100)))) == {"k": "v"}
+    assert unpack.call_count == 64

@@ -70,3 +70,10 @@ def test_a_number_that_is_none_is_named(value: str | None, told: str) -> None:
 def test_a_metric_may_be_called_error() -> None:
     """Then it is a number like any other."""
     assert read_answer(b'{"error": 0.5}', ["error"]) == Answer({"error": 0.5}, "")
+
+
+def test_a_reason_can_be_put_into_a_message() -> None:
+    """JSON may have half a surrogate, which no message can carry."""
+    found = read_answer(b'{"error": "no \\ud800 model"}', ["clip"])
+    assert found is not None
+    assert found.problem == "no ? model"

@@ -135,3 +135,8 @@ def test_a_file_goes_over_its_base() -> None:
     }
     assert merged(FILE, {"variable": {"name": "steps", "values": [1]}})["variable"] == {"name": "steps", "values": [1]}
     assert merged({"config": 1}, {"config": {"a": 1}}) == {"config": {"a": 1}}
+
+
+def test_a_text_of_several_lines_is_no_list() -> None:
+    """It is refused later, as the setting that it is."""
+    assert after("prompts=a cat\na dog, a bird")["prompts"] == "a cat\na dog, a bird"

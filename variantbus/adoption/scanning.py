@@ -13,12 +13,13 @@ from bus.contracts.adoption import PICTURE_MOST
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.plan import CONFIG_BYTES
 from pipeline_runner.metadata.reading import GridError, Made, made_by
-from pipeline_runner.metadata.values import Settings, parsed, renamed, table
+from pipeline_runner.metadata.values import UNUSABLE, Settings, parsed, renamed, table
 from pipeline_runner.outputs.containers import format_of, png_chunks
 
 FILES_MOST: Final = 100_000
 HEAD_BYTES: Final = 16
 NAME_MOST: Final = 100  # characters of the name of a setting; a variable's has no more than 128
+PIPELINE_MOST: Final = 64  # characters of the name of a pipeline
 SIDECAR_MOST: Final = 1 << 20
 _JPEG_END: Final = b"\xff\xd9"
 _TAIL: Final = 1 << 16  # bytes in which a JPEG ends; programs write more behind it
@@ -112,7 +113,7 @@ def _read(path: Path, name: str) -> Found | str:
         return "a grid of many pictures"
     if made is None:
         return "no settings in it"
-    settings = {key: value for key, value in made.settings.items() if len(key) <= NAME_MOST}
+    settings = {key: value for key, value in made.settings.items() if _is_name(key, NAME_MOST)}
     if len(msgspec.msgpack.encode(settings)) > CONFIG_BYTES:
         return f"settings of over {CONFIG_BYTES >> 10} KiB"
     return Found(path, name, sha256, len(data), made.pipeline, settings)
@@ -163,6 +164,12 @@ def _from_sidecar(path: Path, sha256: str) -> Made | None:
             continue
         told = table(parsed(beside.read_text(encoding="utf-8", errors="replace")))
         settings = renamed(table(told.get("config")), {})
-        if settings and isinstance(told.get("pipeline"), str):
-            return Made(told["pipeline"], settings)
+        pipeline = told.get("pipeline")
+        if settings and isinstance(pipeline, str) and _is_name(pipeline, PIPELINE_MOST):
+            return Made(pipeline, settings)
     return None
+
+
+def _is_name(text: str, most: int) -> bool:
+    """Return whether a message can hold a text as a name of at most so many characters."""
+    return 0 < len(text) <= most and not UNUSABLE.search(text)

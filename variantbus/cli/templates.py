@@ -119,10 +119,18 @@ def _value(key: str, text: str, present: object) -> object:
         whole = _of_toml(f"[{text}]")
         if isinstance(whole, list):
             return whole
-        parts = next(csv.reader([text], skipinitialspace=True)) if "," in text else []
+        parts = _parts(text)
         return [_value("", part.strip(), None) for part in parts] or text
     found = _of_toml(text)
     return text if found is None or (isinstance(present, str) and not isinstance(found, str)) else found
+
+
+def _parts(text: str) -> list[str]:
+    """Return what is between commas, but for those in quotes; nothing of a text that is no such list."""
+    try:
+        return next(csv.reader([text], skipinitialspace=True)) if "," in text else []
+    except csv.Error:  # there are lines in it
+        return []
 
 
 def _of_toml(text: str) -> object:

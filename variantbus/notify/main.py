@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final
 import click
 
 from bus.console.options import configured_notify, data_dir_option, keys_option, learning_option
-from bus.console.process import EXIT_REFUSED, fail, user_errors
+from bus.console.process import EXIT_REFUSED, EXIT_UNEXPECTED, fail, user_errors
 from bus.contracts.topics import EXPERIMENT_STATUS
 from bus.eventlog.files import take_lock
 from bus.subscriber.delivery import Start
@@ -23,6 +24,7 @@ from variantbus.notify.outbox import Outbox
 from variantbus.notify.targets import LOCK, check_targets
 
 LOOK_SECONDS: Final = 1.0
+OUTBOX: Final = "notify.db"
 logger = logging.getLogger(__name__)
 
 
@@ -53,8 +55,12 @@ def main(*, data_dir: Path, learning: str, keys: Keys | None) -> None:
             fail(f"another `variantbus notify` runs for {folder}", EXIT_REFUSED)
         urls = len(for_all.urls) if for_all else 0
         logger.info("people are told of %s; %d addresses of the config file, and those of experiments", learning, urls)
-        with closing(Outbox(folder / "notify.db")) as outbox:
-            _run(Notifier(folder, outbox, for_all, learning, keys), outbox, learning, keys)
+        try:
+            with closing(Outbox(folder / OUTBOX)) as outbox:
+                _run(Notifier(folder, outbox, for_all, learning, keys), outbox, learning, keys)
+        except sqlite3.Error as error:
+            text = f"cannot be used ({error}); if it is damaged, remove it: what it has still to tell goes with it"
+            fail(f"{folder / OUTBOX}: {text}", EXIT_UNEXPECTED)
 
 
 def _run(notifier: Notifier, outbox: Outbox, learning: str, keys: Keys | None) -> None:

@@ -4,6 +4,7 @@ A message is noted together with the position behind the event that it is about,
 after `kill -9` none is lost; one that was just being sent may be sent again.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,14 +13,17 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bus.eventlog import sql
+from bus.protocol.validation import DECODE_ERRORS
 from bus.subscriber.delivery import Delivery, Position
-from variantbus.notify.news import Kind, Told
+from variantbus.notify.news import KINDS, Kind, Told
 
 SQL: Final = sql.load("variantbus.notify", "outbox.sql")
 FIRST_REST_SECONDS: Final = 2.0  # after a message did not arrive; doubled each time
 LONGEST_REST_SECONDS: Final = 600.0
 DAY_SECONDS: Final = 86_400.0  # after which it is given up
 PRIVATE: Final = 0o600
+DAMAGED: Final = (*DECODE_ERRORS, TypeError)  # TypeError: of a column that is no blob
+logger = logging.getLogger(__name__)
 
 
 class Waiting(NamedTuple):
@@ -48,9 +52,13 @@ class Outbox:
         return {(source, prefix): Position(epoch, offset) for source, prefix, epoch, offset in rows}
 
     def told(self, experiment_id: str) -> Told | None:
-        """Return what was told of an experiment; None if it is new."""
+        """Return what was told of an experiment; None if it is new, or its row is damaged: rather twice than never."""
         row = self._db.execute(SQL["select_told"], (experiment_id,)).fetchone()
-        return msgspec.msgpack.decode(row[0], type=Told) if row else None
+        try:
+            return msgspec.msgpack.decode(row[0], type=Told) if row else None
+        except DAMAGED as error:
+            logger.error("%s: what was told of it cannot be read: %s", experiment_id, error)  # noqa: TRY400
+            return None
 
     def note(
         self, at: Delivery, experiment_id: str, told: Told, kinds: tuple[Kind, ...], targets: Iterable[str], now: float
@@ -78,8 +86,12 @@ class Outbox:
         row = self._db.execute(SQL["select_due"], (now,)).fetchone()
         if row is None:
             return None
-        number, experiment_id, kinds, *rest = row
-        return Waiting(number, experiment_id, msgspec.msgpack.decode(kinds, type=tuple[Kind, ...]), *rest)
+        number, experiment_id, encoded, *rest = row
+        try:
+            kinds = msgspec.msgpack.decode(encoded, type=tuple[Kind, ...])
+        except DAMAGED:
+            kinds = KINDS  # what of it is not true is left out
+        return Waiting(number, experiment_id, kinds, *rest)
 
     def remove(self, message: Waiting) -> None:
         """Remove a message: it has arrived, or is given up."""

@@ -1,5 +1,6 @@
 """Sends a message to one address: JSON to a webhook of your own, to all other services through Apprise."""
 
+from contextlib import closing
 from typing import Final
 
 import msgspec
@@ -24,7 +25,9 @@ def send(url: str, message: Message) -> str:
             headers={"Content-Type": "application/json"},
             timeout=SECONDS,
             retries=False,
+            preload_content=False,  # what it says besides its status is nothing to wait for, and may have no end
         )
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         return f"{type(error).__name__}: it cannot be reached"
-    return f"it answered with status {answer.status}" if answer.status >= NOT_TAKEN else ""
+    with closing(answer):
+        return f"it answered with status {answer.status}" if answer.status >= NOT_TAKEN else ""
