@@ -1,7 +1,7 @@
 """What a person sees or hears of a result, by its media type; and about which results people are asked."""
 
 from collections.abc import Callable, Iterable
-from typing import Final, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from bus.contracts.messages import ImageRef
 
@@ -40,11 +40,22 @@ def is_picture(result: ImageRef) -> bool:
     return kind_of(result) == "picture"
 
 
-def asked_about(results: Iterable[T], ref_of: Callable[[T], ImageRef]) -> list[T]:
-    """Return those results of an experiment that a person can rate and compare: all that say most.
+class AskedAbout(Generic[T]):
+    """Those results of an experiment that a person can rate and compare, gathered page by page: all that say most.
 
     Where there are pictures or videos, nobody is asked about the sounds, models and texts beside them; and so on.
     """
-    levels = [(level_of(ref_of(one)), one) for one in results]
-    most = max((level for level, _ in levels), default=0)
-    return [one for level, one in levels if level == most > 0]
+
+    def __init__(self, ref_of: Callable[[T], ImageRef]) -> None:
+        """Begin with none."""
+        self._ref_of, self._most = ref_of, TEXT_LEVEL
+        self.results: list[T] = []
+
+    def add(self, results: Iterable[T]) -> None:
+        """Take some more results, of which there may be 100,000 in all."""
+        for one in results:
+            level = level_of(self._ref_of(one))
+            if level > self._most:
+                self._most, self.results = level, []
+            if level == self._most:
+                self.results.append(one)

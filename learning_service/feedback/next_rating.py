@@ -3,8 +3,10 @@
 import zlib
 from collections.abc import Collection
 
+from msgspec.structs import replace
+
 from bus.contracts.feedback import RatingNextParams, RatingNextReply
-from bus.contracts.media import asked_about
+from bus.contracts.media import AskedAbout
 from bus.transport.server import MethodServer
 from bus.transport.steps import OneByOne, Steps, in_thread, wait
 from learning_service.experiments.model import Experiment
@@ -12,7 +14,7 @@ from learning_service.feedback.ratings import hint_of
 from learning_service.recommendation.evidence import STARS
 from learning_service.recommendation.lazy import load_statistics
 from learning_service.recommendation.observations import stars_of
-from learning_service.storage.results import PictureRow, image_of, picture_of
+from learning_service.storage.results import image_of, picture_of
 from learning_service.storage.store import LearningStore
 
 
@@ -34,28 +36,27 @@ class NextRating:
         self._store.trim()
         experiment = self._store.get(params.experiment_id)
         statistics = yield from wait(in_thread(load_statistics, "import"))
-        rows: list[PictureRow] = []
+        shown = AskedAbout(image_of)
         for page in self._store.results.picture_pages(params.experiment_id):
-            rows += page
+            shown.add(row for row in page if row.variant_index in experiment.variants)
             yield None
-        shown = asked_about(rows, image_of)
-        images = {row.sha256: row.image for row in shown}
-        pictures = [picture_of(row) for row in shown if row.variant_index in experiment.variants]
         stars = stars_of(self._store.judgements.ratings(params.experiment_id))
         values = {index: variant.value for index, variant in experiment.variants.items()}
         seed, passed = zlib.crc32(params.experiment_id.encode()), frozenset(params.passed)
         blocks, name = len(experiment.definition.blocks), f"next rating of {params.experiment_id}"
-        found = yield from wait(
-            in_thread(lambda: statistics.next_picture(values, pictures, stars, seed, passed, blocks), name)
-        )
-        rated = sum(sha256 in stars for sha256 in images)
-        return RatingNextReply(
-            image=images[found.picture.sha256] if found.picture else None,
-            rated=rated,
-            left=len(images) - rated,
-            enough="" if is_incomplete(experiment, {one.variant_index for one in pictures}) else found.enough,
-            hint=hint_of(experiment, STARS),
-        )
+
+        def choose() -> tuple[RatingNextReply, set[int]]:
+            pictures = [picture_of(row) for row in shown.results]
+            found = statistics.next_picture(values, pictures, stars, seed, passed, blocks)
+            images = {row.sha256: row.image for row in shown.results}
+            rated = sum(sha256 in images for sha256 in stars)
+            image = images[found.picture.sha256] if found.picture else None
+            reply = RatingNextReply(image=image, rated=rated, left=len(images) - rated, enough=found.enough)
+            return reply, {one.variant_index for one in pictures}
+
+        reply, seen = yield from wait(in_thread(choose, name))
+        enough = "" if is_incomplete(experiment, seen) else reply.enough
+        return replace(reply, enough=enough, hint=hint_of(experiment, STARS))
 
 
 def is_incomplete(experiment: Experiment, seen: Collection[int]) -> bool:

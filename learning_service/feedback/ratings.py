@@ -22,7 +22,7 @@ from bus.contracts.feedback import (
     RatingListReply,
     RatingView,
 )
-from bus.contracts.media import asked_about
+from bus.contracts.media import AskedAbout
 from bus.contracts.messages import ImageRated, ImagesCompared
 from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.log import Log
@@ -135,24 +135,26 @@ class FeedbackService:
 
     def _draw_pair(self, experiment_id: str) -> Steps[PairReply]:
         statistics = yield from wait(in_thread(load_statistics, "import"))
-        rows: list[PictureRow] = []
+        shown = AskedAbout(image_of)
         for page in self._store.results.picture_pages(experiment_id):
-            rows += page
+            shown.add(page)
             yield None
-        shown = asked_about(rows, image_of)
-        images = {row.sha256: row.image for row in shown}
         judged: list[Preference] = []
         for comparisons in self._store.judgements.comparison_pages(experiment_id):
             judged += [one.preference for one in comparisons]
             yield None
         values = {index: one.value for index, one in self._store.get(experiment_id).variants.items()}
-        pictures = [picture_of(row) for row in shown if row.variant_index in values]
         seed = zlib.crc32(experiment_id.encode())
-        name = f"next pair of {experiment_id}"
-        pair = yield from wait(in_thread(lambda: statistics.next_pair(values, pictures, judged, seed), name))
-        if pair is None:
-            return PairReply(left=None, right=None, compared=len(judged))
-        return PairReply(left=images[pair.left.sha256], right=images[pair.right.sha256], compared=len(judged))
+
+        def choose() -> PairReply:
+            pictures = [picture_of(row) for row in shown.results if row.variant_index in values]
+            pair = statistics.next_pair(values, pictures, judged, seed)
+            if pair is None:
+                return PairReply(left=None, right=None, compared=len(judged))
+            images = {row.sha256: row.image for row in shown.results}
+            return PairReply(left=images[pair.left.sha256], right=images[pair.right.sha256], compared=len(judged))
+
+        return (yield from wait(in_thread(choose, f"next pair of {experiment_id}")))
 
     def _compare(self, params: CompareParams) -> ComparedReply:
         experiment = self._get(params.experiment_id)

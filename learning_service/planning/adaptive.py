@@ -8,7 +8,7 @@ from functools import partial
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentParams, ExperimentView
 from bus.contracts.fields import VariantValue
-from bus.contracts.media import asked_about
+from bus.contracts.media import AskedAbout
 from bus.contracts.pipeline_specs import Pipelines
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.log import Log
@@ -39,7 +39,7 @@ from learning_service.search.situation import (
     waits_text,
 )
 from learning_service.storage.job_rows import job_kind
-from learning_service.storage.results import PictureRow, image_of, picture_of
+from learning_service.storage.results import image_of, picture_of
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
@@ -174,11 +174,11 @@ class AdaptiveSearch:
         name, definition, spent = experiment.experiment_id, experiment.definition, experiment.spent
         in_flight = sum(variant.planned - variant.ended for variant in experiment.variants.values())
         seen = yield from observe(experiment, self._store.results, self._store.judgements)
-        rows: list[PictureRow] = []
+        shown = AskedAbout(image_of)
         for page in self._store.results.picture_pages(name) if seen.objective.kind != "metric" else ():
-            rows += page
+            shown.add(page)
             yield None
-        pictures = [picture_of(row) for row in asked_about(rows, image_of)]
+        pictures = [picture_of(row) for row in shown.results]
         rated = {row.sha256 for row in self._store.judgements.ratings(name)}
         unjudged = unjudged_pictures(seen.objective, pictures, rated, self._store.judgements.count_comparisons(name))
         space = plan_space(definition, self._dispatcher.pipelines())

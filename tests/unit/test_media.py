@@ -4,13 +4,21 @@ from typing import Any
 
 import pytest
 
-from bus.contracts.media import Kind, asked_about, is_picture, kind_of, level_of
+from bus.contracts.media import AskedAbout, Kind, is_picture, kind_of, level_of
 from bus.contracts.messages import ImageRef
 
 
 def ref(media_type: str, size: tuple[int, int] = (0, 0), **more: Any) -> ImageRef:
     """Return a result."""
     return ImageRef(sha256="0" * 64, path="x", width=size[0], height=size[1], media_type=media_type, **more)
+
+
+def asked_about(refs: list[ImageRef]) -> list[ImageRef]:
+    """Return about which results people are asked; they come in pages."""
+    asked = AskedAbout[ImageRef](lambda one: one)
+    for one in refs:
+        asked.add([one])
+    return asked.results
 
 
 @pytest.mark.parametrize(
@@ -51,11 +59,11 @@ def test_people_are_asked_about_what_says_most(results: tuple[str, ...], asked: 
     """A log beside a video is not rated, and where there are only texts, these are."""
     refs = [ref(one) for one in results]
 
-    assert [one.media_type for one in asked_about(refs, lambda one: one)] == asked
+    assert [one.media_type for one in asked_about(refs)] == asked
 
 
 def test_a_picture_and_a_video_say_the_same() -> None:
     """Both are looked at."""
     refs = [ref("image/png", (8, 8)), ref("video/mp4")]
 
-    assert asked_about(refs, lambda one: one) == refs
+    assert asked_about(refs) == refs
