@@ -117,6 +117,18 @@ def test_a_change_without_a_place_is_refused(text: str, said: str) -> None:
     assert said in refused
 
 
+@pytest.mark.parametrize(
+    "text", ["notify.urls=ntfy://secret", 'notify={urls = ["ntfy://secret"]}', "notify.on.x=secret"]
+)
+def test_an_address_that_is_a_secret_is_no_argument(text: str) -> None:
+    """What was changed is published with the experiment, and arguments can be read by others."""
+    refused = refusal(text)
+
+    assert refused.startswith("--set: notify: its addresses are secrets")
+    assert "ntfy://" not in refused
+    assert after('notify.on=["end"]')["notify"] == {"on": ["end"]}
+
+
 def test_a_value_that_is_nested_too_deeply_is_a_text() -> None:
     """It is refused later, as the setting that it is."""
     deep = "[" * 5000

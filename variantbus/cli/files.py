@@ -16,10 +16,9 @@ from bus.protocol.validation import InvalidInputError
 from learning_service.recommendation.labels import shortened
 from variantbus.cli.prompts import FILE as PROMPTS_FILE
 from variantbus.cli.prompts import KEYS, with_blocks
-from variantbus.cli.templates import EXTENDS, Change, changed, merged
+from variantbus.cli.templates import EXTENDS, NOTIFY, Change, changed, merged
 from variantbus.cli.variables import with_variables
 
-NOTIFY: Final = "notify"
 ORIGIN_SHOWN: Final = 500  # characters
 OF_EXPERIMENTS: Final = {"name", "variable", "variables", NOTIFY, EXTENDS, *KEYS}  # keys that only their files have
 OF_JOBS: Final = {"pipeline", "stage", "config"}  # keys of both files, which also a short one has

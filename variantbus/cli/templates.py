@@ -9,6 +9,7 @@ from bus.contracts.values import brief
 from bus.protocol.validation import InvalidInputError
 
 EXTENDS: Final = "extends"
+NOTIFY: Final = "notify"
 # whoever gives one of these means it in the place of the others
 INSTEAD: Final = (frozenset({"variable", "variables"}), frozenset({"prompts", "prompts_file", "blocks"}))
 RANGE: Final = ("start", "stop", "step")  # of a variable, in the place of `values`
@@ -43,7 +44,7 @@ def read_change(text: str) -> Change:
     """Read `config.steps=30`; the path is written as a dotted key of TOML, so that a part with a dot has quotes.
 
     Raises:
-        InvalidInputError: there is no `=`, or no path before it.
+        InvalidInputError: there is no `=`, or no path before it, or one to what is a secret.
     """
     key, sign, value = text.partition("=")
     if not sign:
@@ -57,6 +58,10 @@ def read_change(text: str) -> Change:
     while isinstance(table, dict):
         (name, table), *_ = table.items()
         path.append(name)
+    if path[0] == NOTIFY and path[1:] != ["on"]:
+        raise InvalidInputError(
+            f"--set: {NOTIFY}: its addresses are secrets, which others can read in a command; write them into the file"
+        )
     return Change(text, tuple(path), value.strip())
 
 
