@@ -129,3 +129,7 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
     def variable_name(self) -> str:
         """What contexts and statuses call the variable under test; of a grid `FIRST x SECOND`."""
         return self.variable.name if self.variable else " x ".join(knob.name for knob in self.variables)
+
+
+# what people may write into an experiment file outside of its tables; some of it the command turns into other keys
+OF_THE_WHOLE: Final = {*ExperimentDefinition.__struct_fields__, "prompts", "prompts_file", "extends"}

@@ -1,6 +1,6 @@
 """Planning: from a definition to variants and jobs, by pure functions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.definition import OF_THE_WHOLE, ExperimentDefinition
 from bus.contracts.fields import SEED_MAX, VariantValue
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import LearningContext
@@ -192,8 +192,7 @@ def check_plan(
     check_axes(definition, spec, offered)
     check_text("name", definition.name)
     check_seeds(definition)
-    if SEED in definition.config:
-        raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
+    _check_places(definition, {*spec.config, *offered})
     values = _values(definition, max_variants, offered, kept)
     if definition.mode == "grid" and len(values) * definition.repeats > MAX_JOBS:
         count = f"{len(values)} variants x {definition.repeats}"
@@ -210,6 +209,15 @@ def check_plan(
     check_text_sizes(definition, values)
     _check_jobs(spec, definition, values)
     return values
+
+
+def _check_places(definition: ExperimentDefinition, known: Collection[str]) -> None:
+    """Refuse what is no setting: in a file, whatever stands behind the head of a table belongs to that table."""
+    if SEED in definition.config:
+        raise InvalidInputError("config.seed: write seed at the top level; every variant gets the same seeds")
+    for name in definition.config:
+        if name in OF_THE_WHOLE and name not in known:
+            raise InvalidInputError(f"config.{name}: is no setting; write it above the first table, such as [config]")
 
 
 def _values(

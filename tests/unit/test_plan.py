@@ -168,6 +168,8 @@ def test_a_good_plan_gives_its_values() -> None:
             "seed: the last one would be 18446744073709551616, and at most 18446744073709551615 is possible; take a",
         ),
         ({"config": {"step": 7}}, "config.step: unknown key; did you mean 'steps'?"),
+        ({"config": {"sample": 7}}, "config.sample: is no setting; write it above the first table, such as [config]"),
+        ({"config": {"prompts": []}}, "config.prompts: is no setting; write it above the first table"),
         ({"config": {"steps": 0}}, "config.steps: 0 is out of bounds; allowed: 1 to 150"),
         (
             {"variable": Variable(name="seed", values=[1, 2]), "jobs_per_variant": 2},

@@ -108,6 +108,8 @@ def test_variables_that_replace_parts_of_one_text_are_called_as_these() -> None:
     ("text", "message"),
     [
         ("values = [{name = 'a'}, 3]", "a.toml: variable.values #2: must be a table, as the others are, not 3"),
+        ("values = [1]\nskip = []", "a.toml: variable.skip: is no key of a variable; write it above the first table"),
+        ("values = [1]\nprompts = []", "a.toml: variable.prompts: is no key of a variable; write it above the first"),
         ("values = [{steps = 3}]", "a.toml: variable.values #1.name: missing; give what it sets a name"),
         ("values = [{name = 'a'}, {name = 'a'}]", "a.toml: variable.values #2.name: 'a' is there twice; give another"),
         ("zip = {width = [1]}", "a.toml: variable.zip: must be a table of two lists or more, such as {width = [512,"),

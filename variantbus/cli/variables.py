@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from bus.contracts.definition import OF_THE_WHOLE, Variable
 from bus.contracts.pipeline_specs import PLACEHOLDER
 from bus.contracts.values import cited, identity, key_text, written
 from bus.protocol.validation import InvalidInputError
@@ -43,6 +44,9 @@ def with_variables(path: Path, table: Table) -> Table:
 
 
 def _variable(where: str, knob: Table) -> Table:
+    if other := sorted(knob.keys() & OF_THE_WHOLE - set(Variable.__struct_fields__)):
+        text = "is no key of a variable; write it above the first table of the file"
+        raise InvalidInputError(f"{where}.{other[0]}: {text}")
     if ZIP in knob:
         return _zipped(where, knob)
     values = knob.get("values")
