@@ -75,7 +75,7 @@ def test_the_status_of_a_webhook_decides(monkeypatch: pytest.MonkeyPatch, answer
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     """Return an outbox with one message that waits."""
-    with closing(Outbox(tmp_path / "notify.db")) as made:
+    with closing(Outbox(tmp_path / "notify.sqlite")) as made:
         at = Delivery("tcp://127.0.0.1:1", "experiment.status", 1, 7, "experiment.status.a", 0, Raw())
         made.note(at, "a", Told(kinds=("end",)), ("end",), ["target"], 0.0)
         yield made
@@ -83,7 +83,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 def test_damaged_rows_cost_no_message(outbox: Outbox, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Who was told may be told again; and of a message without its kinds, all that is true is told."""
-    with closing(sqlite3.connect(tmp_path / "notify.db")) as db, db:
+    with closing(sqlite3.connect(tmp_path / "notify.sqlite")) as db, db:
         db.execute("UPDATE told SET told = x'c1'")
         db.execute("UPDATE waiting SET kinds = 7")
 
@@ -97,7 +97,7 @@ def test_damaged_rows_cost_no_message(outbox: Outbox, tmp_path: Path, caplog: py
 
 def test_a_damaged_outbox_is_named(tmp_path: Path) -> None:
     """In one sentence that says what to do."""
-    (tmp_path / "notify.db").write_bytes(b"no database " * 1000)
+    (tmp_path / "notify.sqlite").write_bytes(b"no database " * 1000)
 
     ended = subprocess.run(
         [sys.executable, "-m", "variantbus.notify", "--data-dir", str(tmp_path)],
@@ -109,7 +109,7 @@ def test_a_damaged_outbox_is_named(tmp_path: Path) -> None:
 
     assert ended.returncode == EXIT_UNEXPECTED
     assert (
-        f"{tmp_path / 'notify.db'}: cannot be used (file is not a database); if it is damaged, remove it"
+        f"{tmp_path / 'notify.sqlite'}: cannot be used (file is not a database); if it is damaged, remove it"
         in ended.stderr
     )
     assert "Traceback" not in ended.stderr

@@ -24,7 +24,7 @@ from variantbus.notify.outbox import Outbox
 from variantbus.notify.targets import LOCK, check_targets
 
 LOOK_SECONDS: Final = 1.0
-OUTBOX: Final = "notify.db"
+OUTBOX: Final = "notify.sqlite"  # not .db: these are the logs of services, which backup and verify take
 logger = logging.getLogger(__name__)
 
 
@@ -36,7 +36,7 @@ def main(*, data_dir: Path, learning: str, keys: Keys | None) -> None:
     """Tell you when an experiment has ended, a job has failed, or your stars are needed; part of `variantbus up`.
 
     Whom to tell stands in the table [notify] of the config file, for all experiments, or of an experiment's own file:
-    urls = ["https://…", "ntfy://…"], and on = ["end", "failure", "stars"], of which one may be left out.
+    urls = ["https://…", "ntfy://…"], and on = ["end", "failure", "stars"]; leave out what you do not want.
     """
     set_up_logging("notify", "info", "text")
     for number in (signal.SIGTERM, signal.SIGHUP):
