@@ -36,6 +36,7 @@ INFO: Final[dict[str, Any]] = {
     "Save": {"input": {"required": {"samples": LATENT}}, "output_node": True},
     "Modern": {"input": {"required": {"mode": ["COMFY_DYNAMICCOMBO_V3", {"options": []}]}}},
     "Bare": {},
+    "Power Lora Loader (rgthree)": {"input": {"required": {"model": ["MODEL"], "clip": ["CLIP"]}, "optional": {}}},
 }
 SERVER: Final = Nodes(json.dumps(INFO).encode())
 
@@ -125,6 +126,25 @@ def test_values_by_name_uploads_missing_ones_and_newer_links_are_known() -> None
     assert found["5"]["inputs"] == {"a": ["1", 0]}
     few = editor(node(2, "KSampler", [7, "fixed", 9, 3.0, "heun"]))
     assert converted(few, SERVER)["2"]["inputs"]["denoise"] == 1.0
+
+
+def test_the_loras_of_a_power_lora_loader_have_the_names_that_its_page_gives() -> None:
+    """Each is a table, from 1 on; its header and its button are nothing to the server."""
+    loras = [
+        {"on": True, "lora": "detail.safetensors", "strength": 0.8, "strengthTwo": None},
+        {"on": False, "lora": "film.safetensors", "strength": 1, "strengthTwo": 0.5},
+    ]
+    values = [{}, {"type": "PowerLoraLoaderHeaderWidget"}, *loras, {}, ""]
+    inputs = [("model", "MODEL", 1), ("clip", "CLIP", None)]
+    loader = node(18, "Power Lora Loader (rgthree)", values, inputs)
+
+    found = converted(
+        editor(node(4, "CheckpointLoaderSimple", ["a.safetensors"]), loader, links=[[1, 4, 0, 18, 0, "MODEL"]]), SERVER
+    )
+
+    assert found["18"]["inputs"] == {"lora_1": loras[0], "lora_2": loras[1], "model": ["4", 0]}
+    bare = editor(node(18, "Power Lora Loader (rgthree)", None))
+    assert converted(bare, SERVER)["18"]["inputs"] == {}
 
 
 def test_what_a_muted_node_would_feed_has_nothing() -> None:

@@ -15,6 +15,7 @@ MUTED: Final = 2
 BYPASSED: Final = 4
 PRIMITIVE: Final = "PrimitiveNode"
 REROUTE: Final = "Reroute"
+POWER_LORA_LOADER: Final = "Power Lora Loader (rgthree)"
 OF_THE_EDITOR: Final = frozenset({"Note", "MarkdownNote", PRIMITIVE, REROUTE})
 AFTER_GENERATE: Final = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
 WIDGETS: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
@@ -105,6 +106,10 @@ class _Converter:
     def _values(self, name: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """Yield the values of a node's widgets with their names."""
         given = node.get("widgets_values")
+        if node["type"] == POWER_LORA_LOADER:  # its page names them, by their order
+            loras = [one for one in given or [] if isinstance(one, dict) and "lora" in one]
+            yield from ((f"lora_{number}", one) for number, one in enumerate(loras, 1))
+            return
         widgets = list(_widgets(self._nodes.find(str(node["type"])).input))
         if isinstance(given, dict):
             yield from ((key, given[key]) for key, _, _ in widgets if key in given)
