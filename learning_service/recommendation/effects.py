@@ -2,8 +2,9 @@
 
 The decomposition of ANOVA (Sobol 1993; Saltelli et al., Variance based sensitivity analysis of model output, Computer
 Physics Communications 181, 2010), of each of some members of the belief: so doubt about the scores is in the intervals.
-It is that of the means of all points of the grid; of those that are no values of the plan the model tells, and of very
-large grids it tells the effects themselves (`layout.explained`).
+It is that of the means of all points of the grid; those that are no values of the plan are told by the model. Of very
+large grids that are not all in the plan it tells the columns of the effects themselves (`layout.explained`), and what
+these leave out counts for every variable.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,6 +32,16 @@ class Told(NamedTuple):
     pairs: tuple[Interaction, ...]
 
 
+class _Parts(NamedTuple):
+    """The decomposition of each of some draws; all but the means are variances."""
+
+    means: list[Array]  # of the values of each axis over all others, draws x places
+    alone: list[Array]  # by axis
+    pairs: dict[tuple[int, int], Array]
+    total: list[Array]  # by axis
+    whole: Array
+
+
 def told_of(
     belief: Belief, layout: Layout, values: Sequence[VariantValue], margin: float, display: Callable[[Array], Array]
 ) -> Told | None:
@@ -42,26 +53,26 @@ def told_of(
     if len(layout.axes) < 2:  # noqa: PLR2004 - one alone has nothing to be compared with
         return None
     found = anova.effects(layout.axes)
-    if not all(found.of_axis(axis).any() for axis in range(len(found.axes))):
+    if layout.is_explained and not all(found.of_axis(axis).any() for axis in range(len(found.axes))):
         return None  # what it does by itself would be called nothing
-    means, weights, rest = _decomposed(belief, layout, found)
-    squares = weights**2
-    whole = np.maximum(squares.sum(axis=1) + rest, TINY)
-    pairs = {pair: squares[:, found.of_pair(*pair)].sum(axis=1) for pair in combinations(range(len(found.axes)), 2)}
+    some = np.linspace(0, len(belief.sample) - 1, DRAWS).round().astype(np.intp)
+    sample, besides = belief.sample[some], belief.besides[some]
+    if layout.is_explained:
+        parts = _of_columns(besides, sample, found)
+    else:
+        parts = _of_grid(np.concatenate([sample, besides], axis=1), found)
+    whole = np.maximum(parts.whole, TINY)
     least = (margin / belief.unit / 2) ** 2  # of the variance between two values that differ by the margin
     axes = []
-    for number, axis in enumerate(found.axes):
-        mine = found.of_axis(number)
-        alone = squares[:, mine].sum(axis=1)
-        together = alone + sum(of for pair, of in pairs.items() if number in pair) + rest
-        shown = means[:, None] + weights[:, mine] @ anova.cosines(axis)[:, found.frequency[mine] - 1].T
+    for number, means in enumerate(parts.means):
+        noticed = parts.alone[number] + sum(of for pair, of in parts.pairs.items() if number in pair)
         axes.append(
             AxisEffect(
                 name=layout.names[number],
-                alone=_share(alone / whole),
-                total=_share(together / whole),
-                probability=_matters(together - rest, whole, least),
-                values=_axis_values(layout, number, values, display((shown + belief.centre) * belief.unit)),
+                alone=_share(parts.alone[number] / whole),
+                total=_share(parts.total[number] / whole),
+                probability=_matters(noticed, whole, least),
+                values=_axis_values(layout, number, values, display((means + belief.centre) * belief.unit)),
             )
         )
     interactions = [
@@ -70,7 +81,7 @@ def told_of(
             share=_share(of / whole),
             probability=_matters(of, whole, least),
         )
-        for (one, other), of in pairs.items()
+        for (one, other), of in parts.pairs.items()
     ]
     return Told(
         axes=tuple(sorted(axes, key=lambda one: -one.total.mean)),
@@ -78,19 +89,43 @@ def told_of(
     )
 
 
-def _decomposed(belief: Belief, layout: Layout, found: anova.Effects) -> tuple[Array, Array, Array]:
-    """Return the mean of the grid, the weight of each column, and the variance that is left, each by member."""
-    some = np.linspace(0, len(belief.sample) - 1, DRAWS).round().astype(np.intp)
-    sample = belief.sample[some]
-    if layout.is_explained:
-        means = belief.besides[some, 0]
-        weights = belief.besides[some, 1:] - means[:, None]
-    else:
-        sample = np.concatenate([sample, belief.besides[some]], axis=1)
-        means = sample.mean(axis=1)
-        weights = sample @ found.columns / layout.rows
-    left = sample - means[:, None] - weights @ found.columns.T
-    return means, np.asarray(weights, np.float64), np.asarray((left**2).mean(axis=1), np.float64)
+def _of_grid(sample: Array, found: anova.Effects) -> _Parts:
+    """Return the decomposition of values of all points of the grid, draws x points."""
+    sizes = [axis.size for axis in found.axes]
+    every = range(1, 1 + len(sizes))
+    grid = np.empty(sample.shape)
+    grid[:, np.ravel_multi_index([axis.places for axis in found.axes], sizes)] = sample
+    grid = grid.reshape(-1, *sizes)
+    whole = _variance(grid)
+    means = [grid.mean(axis=tuple(other for other in every if other != axis)) for axis in every]
+    alone = [_variance(row) for row in means]
+    pairs = {}
+    for one, other in combinations(range(len(sizes)), 2):
+        both = grid.mean(axis=tuple(axis for axis in every if axis - 1 not in (one, other)))
+        pairs[one, other] = np.maximum(_variance(both) - alone[one] - alone[other], 0)
+    total = [np.maximum(whole - _variance(grid.mean(axis=axis)), 0) for axis in every]
+    return _Parts(means, alone, pairs, total, whole)
+
+
+def _of_columns(besides: Array, sample: Array, found: anova.Effects) -> _Parts:
+    """Return the decomposition from the mean of the grid and the weights of its columns; `sample` is of some points."""
+    mean = besides[:, 0]
+    weights = besides[:, 1:] - mean[:, None]
+    left = sample - mean[:, None] - weights @ found.columns.T
+    squares, rest = weights**2, (left**2).mean(axis=1)
+    of_axes = [found.of_axis(axis) for axis in range(len(found.axes))]
+    means = [
+        mean[:, None] + weights[:, mine] @ anova.cosines(axis)[:, found.frequency[mine] - 1].T
+        for axis, mine in zip(found.axes, of_axes, strict=True)
+    ]
+    alone = [squares[:, mine].sum(axis=1) for mine in of_axes]
+    pairs = {pair: squares[:, found.of_pair(*pair)].sum(axis=1) for pair in combinations(range(len(found.axes)), 2)}
+    total = [of + sum(its for pair, its in pairs.items() if axis in pair) + rest for axis, of in enumerate(alone)]
+    return _Parts(means, alone, pairs, total, squares.sum(axis=1) + rest)
+
+
+def _variance(of: Array) -> Array:
+    return np.asarray(of.reshape(len(of), -1).var(axis=1), np.float64)
 
 
 def _matters(variance: Array, whole: Array, least: float) -> float:

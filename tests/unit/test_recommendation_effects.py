@@ -171,13 +171,32 @@ def test_of_a_grid_of_thousands_a_few_dozen_points_tell_what_matters() -> None:
     assert axes["a"].values[1].mean == pytest.approx(0.0, abs=0.1)
 
 
-def test_nothing_is_told_of_variables_of_which_one_has_hundreds_of_words() -> None:
-    """Its words have no columns, so its share would be that of the rest, and all its words would do the same."""
-    plan = [Candidate(index=at, value={"lora": f"w{at // 2}", "steps": at % 2}) for at in range(520)]
-    scores = [Score(variant_index=at, repeat_index=0, score=float(at // 2)) for at in range(520)]
+def test_the_effect_of_values_without_order_is_theirs_however_many_there_are() -> None:
+    """As of thirty seeds: no smooth curve tells their effect, which is none of the other variable's."""
+    random = np.random.default_rng(3)
+    points, heights = list(product(range(30), range(5))), random.uniform(size=30)
+    values: list[VariantValue] = [{"seed": one, "steps": other} for one, other in points]
+    plan = [Candidate(index=at, value=value) for at, value in enumerate(values)]
+    scores = [
+        Score(variant_index=at, repeat_index=repeat, score=float(heights[one] + 0.02 * random.normal()))
+        for at, (one, _) in enumerate(points)
+        for repeat in (0, 1)
+    ]
+    axes, _ = found(recommend(scores, plan, QUALITY, "seed x steps"))
+    assert axes["seed"].alone.mean > 0.95
+    assert axes["steps"].total.mean < 0.05
+    assert [one.mean for one in axes["seed"].values] == pytest.approx(heights, abs=0.05)
+
+
+def test_of_a_part_of_a_large_grid_with_hundreds_of_words_nothing_is_told() -> None:
+    """They have no columns, so their share would be that of the rest, and all words would do the same."""
+    values: list[VariantValue] = [{"lora": f"w{at % 260}", "steps": at % 2 + at // 260} for at in range(780)]
+    scores = [Score(variant_index=at, repeat_index=0, score=float(at % 260)) for at in range(780)]
+    plan = [Candidate(index=at, value=value) for at, value in enumerate(values)]
     made = recommend(scores, plan, QUALITY, "lora x steps")
     assert made.effects is UNSET
     assert "matters" not in made.sentence
-    few = recommend(scores[:100], plan[:100], QUALITY, "lora x steps")
-    assert few.effects is not UNSET
-    assert few.effects[0].name == "lora"
+    full: list[VariantValue] = [{"lora": f"w{at // 2}", "steps": at % 2} for at in range(520)]
+    plan = [Candidate(index=at, value=value) for at, value in enumerate(full)]
+    axes, _ = found(recommend(scores[:260], plan, QUALITY, "lora x steps"))
+    assert axes["lora"].total.mean > axes["steps"].total.mean
