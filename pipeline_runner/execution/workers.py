@@ -129,7 +129,7 @@ class WorkerPool:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        ended = dict(self._over)
+        ended = {name: one if self._is_there(one) else cancelled_result() for name, one in self._over.items()}
         for job, made in list(self._unmeasured.values()):
             self._calls.made(job, made)
             ended[job.job_id] = cancelled_result()
@@ -153,7 +153,7 @@ class WorkerPool:
                 self._loop.call(partial(self._measure, task, result, confirmed))
                 continue
             self._over[job.job_id] = result
-            self._loop.call(partial(self._ended, job.job_id, result, confirmed))
+            self._loop.call(partial(self._ended, task, result, confirmed))
 
     def _next(self, task: _Task, pipeline: Pipeline | None) -> JobResult | None:
         """Return the result of a job, or of what of it comes first; None if that goes on in the loop.
@@ -194,8 +194,8 @@ class WorkerPool:
         self._unmeasured.pop(task.job.job_id, None)
         self._waiting.put(task._replace(made=made, base=base, confirmed=confirmed))
 
-    def _measured(self, task: _Task, made: JobResult) -> JobResult | None:
-        """Return the result with its measures; None if it is to be made anew, as its files have gone meanwhile."""
+    def _measured(self, task: _Task, made: JobResult) -> JobResult:
+        """Return the result with its measures."""
         job = task.job
         try:
             measured = measure(self._measuring, job, made, task.base, task.stop.is_set)
@@ -206,16 +206,24 @@ class WorkerPool:
         except Exception as error:
             logger.exception("job %s cannot be scored", job.job_id)
             measured = Measured({}, (f"{NOT_SCORED}{error_text(error)}",))
-        if made.reused_from and not has_files(self._outputs.root, made):
-            self._waiting.put(task._replace(made=None, identity=task.identity or ""))
-            return None
         return with_measures(job, made, measured, self._measuring)
 
-    def _ended(self, job_id: str, result: JobResult, confirmed: bool) -> None:
-        del self._running[job_id]
+    def _ended(self, task: _Task, result: JobResult, confirmed: bool) -> None:
+        job_id = task.job.job_id
         del self._over[job_id]
+        if task.made and not self._is_there(result):  # to be made anew: its files have gone while they were measured
+            self._waiting.put(task._replace(made=None, identity=task.identity or ""))
+            return
+        del self._running[job_id]
         self.previews.drop(job_id)
-        self._calls.done(job_id, result, confirmed)
+        if task.made and result.reused_from:
+            self._calls.reused(job_id, result)
+        else:
+            self._calls.done(job_id, result, confirmed)
+
+    def _is_there(self, result: JobResult) -> bool:
+        """Return whether a result has its files: those of an earlier job may be removed at any time."""
+        return not result.reused_from or has_files(self._outputs.root, result)
 
     def _progress_of(self, task: _Task) -> Progress:
         pace = Pace()

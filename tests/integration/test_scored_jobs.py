@@ -11,9 +11,12 @@ from msgspec.structs import replace
 from PIL import Image
 
 from bus.contracts.jobs import JobView
-from bus.contracts.messages import JobCompleted
+from bus.contracts.messages import JobCompleted, JobResult
 from bus.contracts.scoring import ScoreSettings
 from bus.protocol.control import ControlError
+from pipeline_runner.execution import scored, workers
+from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.scoring.measuring import Measured, Measuring
 from tests.support.factories import context
 from tests.support.helpers import wait_until
 from tests.support.painting_runner import picture
@@ -142,6 +145,29 @@ def test_an_earlier_result_is_measured_as_the_new_job_asks(scoring_runner: Scori
     assert scoring_runner.painter.runs == ["a"]
     assert (sorted(second.metrics), second.warnings, second.reused_from) == (["own", "sharpness"], (), "a")
     assert (sorted(third.metrics), third.warnings, third.reused_from) == (["own"], (), "a")
+
+
+@pytest.mark.fault(item="F103")
+def test_an_earlier_result_that_goes_until_the_job_ends_is_made_again(
+    scoring_runner: ScoringRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are looked for when the job ends, and not only when they are measured."""
+    painter = scoring_runner.painter
+    painter.told = "v1"
+    scoring_runner.send(scoring_runner.job("a", NAMED, MINE))
+    assert scoring_runner.ended("a").success
+
+    def with_measures(job: NormalizedJobRecord, made: JobResult, measured: Measured, measuring: Measuring) -> JobResult:
+        if made.reused_from:
+            (painter.outputs.root / made.images[0].path).unlink()
+        return scored.with_measures(job, made, measured, measuring)
+
+    monkeypatch.setattr(workers, "with_measures", with_measures)
+    scoring_runner.send(scoring_runner.job("b", NAMED, OTHER))
+
+    result = scoring_runner.ended("b")
+    assert (painter.runs, result.reused_from, sorted(result.metrics)) == (["a", "b"], None, ["contrast", "sharpness"])
+    assert (painter.outputs.root / result.images[0].path).exists()
 
 
 @pytest.mark.fault(item="F184")
