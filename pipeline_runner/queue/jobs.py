@@ -10,6 +10,7 @@ from bus.contracts.jobs import JobRequest
 from bus.contracts.lifecycle import step
 from bus.contracts.messages import JobError, JobResult, JobState, LearningContext
 from bus.contracts.scoring import ScoreSettings, merged_score, metric_names
+from pipeline_runner.queue.metrics import measured
 
 CLOCK_SLACK: Final = 0.1  # seconds by which the wall clock may differ from the monotonic one over the run of a job
 ERROR_LIMIT: Final = 2000  # characters of an exception's text
@@ -122,8 +123,8 @@ def with_scores(
     result = record.result
     if record.state != "completed" or result is None:
         return None
-    whole = replace(result, metrics={**result.metrics, **metrics})
-    return replace(record, result=whole, score=merged_score(record.score, score))
+    together = merged_score(record.score, score)
+    return replace(record, result=measured(result, together, metrics), score=together)
 
 
 def own_metrics(record: NormalizedJobRecord) -> set[str]:

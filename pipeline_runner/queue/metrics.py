@@ -56,12 +56,27 @@ def unmeasured(result: JobResult, score: ScoreSettings | None) -> JobResult:
     if score is None:
         return result
     names = metric_names(score)
-    begins = (NOT_SCORED, NOT_KEPT, *(f"no {name!r}" for name in names), *(f"no metric {name!r}" for name in names))
+    begins = (NOT_SCORED, NOT_KEPT, *_complaints(names))
     return replace(
         result,
         metrics={name: number for name, number in result.metrics.items() if name not in names},
         warnings=tuple(text for text in result.warnings if not text.startswith(begins)),
     )
+
+
+def measured(result: JobResult, score: ScoreSettings, more: Mapping[str, float]) -> JobResult:
+    """Return a result with more measures, and without the warnings that they are missing."""
+    metrics = {**result.metrics, **more}
+    is_whole = all(name in metrics for name in metric_names(score))
+    begins = (*_complaints(more), *((NOT_SCORED,) if is_whole else ()))
+    return replace(
+        result, metrics=metrics, warnings=tuple(text for text in result.warnings if not text.startswith(begins))
+    )
+
+
+def _complaints(names: Collection[str]) -> list[str]:
+    """Return how warnings begin that these metrics are missing."""
+    return [f"{begin} {name!r}" for begin in ("no", "no metric") for name in names]
 
 
 def _number(value: object) -> float | None:

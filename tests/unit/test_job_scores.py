@@ -84,3 +84,19 @@ def test_an_earlier_result_is_what_its_pipeline_made() -> None:
     )
     assert unmeasured(result, NOISE) == replace(result, metrics={"loss": 1.0}, warnings=("slow",))
     assert unmeasured(result, None) is result
+
+
+def test_a_number_that_comes_later_is_not_missing_any_more() -> None:
+    """What else is wrong is still told; why nothing was scored, until all is."""
+    warnings = ("slow", "no 'noise': scorer noise failed: x", "no metric 'noise', by which …", "not scored: y")
+    done = finished(record_of(), JobResult(success=True, warnings=warnings), 20.0)
+    both = replace(done, score=ScoreSettings(use=("noise", "sharpness")))
+
+    first = with_scores(both, NOISE, {"noise": 2.0})
+    assert first is not None
+    assert first.result is not None
+    assert first.result.warnings == ("slow", "not scored: y")
+    second = with_scores(first, SHARP, {"sharpness": 3.0})
+    assert second is not None
+    assert second.result is not None
+    assert second.result.warnings == ("slow",)
