@@ -102,6 +102,11 @@ class ExperimentDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True
         return (self.variable,) if self.variable else self.variables
 
     @property
+    def is_adopted(self) -> bool:
+        """Whether it is about pictures that were made elsewhere."""
+        return bool(self.seeds) or not self.paired
+
+    @property
     def repeats(self) -> int:
         """The jobs that each value is planned with: every seed under every block."""
         return self.jobs_per_variant * max(1, len(self.blocks))

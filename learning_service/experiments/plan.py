@@ -180,7 +180,7 @@ def check_plan(
     Raises:
         InvalidInputError: naming the field and what to do.
     """
-    if definition.seeds or not definition.paired:
+    if definition.is_adopted:
         raise InvalidInputError("seeds: those of pictures that were adopted; write seed and jobs_per_variant")
     spec = find_stage(pipelines, definition.pipeline, definition.stage)
     if definition.score:

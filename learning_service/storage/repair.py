@@ -187,7 +187,8 @@ class Repair:
             name,
             _encode(status.definition),
             status.created_at,
-            not ended and not self._log.query(SQL["select_jobs"], (name,)),  # no job of it was ever planned here
+            # an adopted one has ended from the beginning; of any other discovered one no job was ever planned here
+            status.definition.is_adopted or (not ended and not self._log.query(SQL["select_jobs"], (name,))),
             min(began, default=None),
             status.updated_at,
             status.revision,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bus.contracts.adoption import AdoptParams
 from bus.contracts.definition import Block
 from bus.contracts.experiments import (
     ExperimentCancelParams,
@@ -25,7 +26,7 @@ from learning_service.experiments.model import SearchState, experiment_status
 from learning_service.service import LearningService
 from learning_service.storage.repair import Repair
 from learning_service.storage.store import LearningStore
-from tests.support.factories import EXPERIMENT, ServiceThread, badly, planned_experiment, well
+from tests.support.factories import EXPERIMENT, ServiceThread, badly, definition, planned_experiment, well
 from tests.support.helpers import wait_until
 from tests.support.learning_services import (
     SMALL,
@@ -200,6 +201,20 @@ def test_a_variant_that_is_made_again_has_its_place_among_the_others(services: S
     learning = services.learning(runner.address)
 
     assert [one.variant_index for one in show(learning).variants] == before == [0, 1]
+
+
+def test_an_adopted_experiment_stays_one(services: Services, tmp_path: Path) -> None:
+    """So that more pictures can be adopted into it, though it has ended from the beginning."""
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    adopted = replace(definition(), paired=False)
+    for values in ([1.0, 2.0], [1.0, 2.0, 3.0]):
+        params = AdoptParams(experiment_id=EXPERIMENT, definition=adopted, values=[*values])
+        view = request(address_of(learning), "experiment.adopt", params, ExperimentView)
+        assert (view.status, len(view.variants)) == ("completed", len(values))
+        learning.stop()
+        assert flip(tmp_path / "learning.db", "experiments", "definition") == 1
+        learning = services.learning(runner.address)
 
 
 def test_damage_of_one_experiment_does_not_hide_another(services: Services, tmp_path: Path) -> None:
