@@ -13,7 +13,7 @@ from learning_service.experiments.model import Experiment
 from learning_service.feedback.ratings import hint_of
 from learning_service.recommendation.evidence import STARS
 from learning_service.recommendation.lazy import load_statistics
-from learning_service.recommendation.observations import stars_of
+from learning_service.recommendation.observations import limit_of, objective_of, stars_of
 from learning_service.storage.results import image_of, picture_of
 from learning_service.storage.store import LearningStore
 
@@ -43,11 +43,12 @@ class NextRating:
         stars = stars_of(self._store.judgements.ratings(params.experiment_id))
         values = {index: variant.value for index, variant in experiment.variants.items()}
         seed, passed = zlib.crc32(params.experiment_id.encode()), frozenset(params.passed)
+        limit = yield from limit_of(params.experiment_id, objective_of(experiment.definition), self._store.results)
         blocks, name = len(experiment.definition.blocks), f"next rating of {params.experiment_id}"
 
         def choose() -> tuple[RatingNextReply, set[int]]:
             pictures = [picture_of(row) for row in shown.results]
-            found = statistics.next_picture(values, pictures, stars, seed, passed, blocks)
+            found = statistics.next_picture(values, pictures, stars, seed, passed, blocks, limit)
             images = {row.sha256: row.image for row in shown.results}
             rated = sum(sha256 in images for sha256 in stars)
             image = images[found.picture.sha256] if found.picture else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import isfinite
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -22,6 +22,13 @@ class Score(Struct, frozen=True, kw_only=True, gc=False):
     variant_index: int
     repeat_index: int  # the seed: the same one under every value
     score: float
+
+
+class Limit(NamedTuple):
+    """Only values count that take at most the share `within` longer than the fastest one."""
+
+    within: float
+    times: Sequence[Score]  # of jobs, in seconds
 
 
 class Candidate(Struct, frozen=True, kw_only=True, gc=False):

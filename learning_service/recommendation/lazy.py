@@ -7,7 +7,7 @@ from bus.console.installing import install_command
 from bus.contracts.fields import VariantValue
 from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
-from learning_service.recommendation.evidence import Candidate, Objective, Score
+from learning_service.recommendation.evidence import Candidate, Limit, Objective, Score
 
 if TYPE_CHECKING:
     from learning_service.recommendation.next_picture import Suggestion
@@ -24,8 +24,8 @@ class Statistics(NamedTuple):
     )
     next_pair: "Callable[[Mapping[int, VariantValue], Sequence[Picture], Sequence[Preference], int], Pair | None]"
     next_picture: (
-        "Callable[[Mapping[int, VariantValue], Sequence[Picture], Mapping[str, int], int, Collection[str], int],"
-        " Suggestion]"
+        "Callable[[Mapping[int, VariantValue], Sequence[Picture], Mapping[str, int], int, Collection[str], int,"
+        " Limit | None], Suggestion]"
     )
 
 

@@ -10,10 +10,11 @@ from learning_service.experiments.judgements import Picture, rated_once
 from learning_service.experiments.space import spread
 from learning_service.recommendation.belief import Belief
 from learning_service.recommendation.choice import Look, pairing, top_two
-from learning_service.recommendation.evidence import STARS, star_scores
-from learning_service.recommendation.layout import arrange
+from learning_service.recommendation.evidence import STARS, Limit, star_scores
+from learning_service.recommendation.layout import Layout, arrange
 from learning_service.recommendation.recommend import believe, margin_of
 from learning_service.recommendation.sentence import percent
+from learning_service.recommendation.times import in_time
 from learning_service.recommendation.verdict import ENOUGH, SURE, certainty
 
 FIRST: Final = 5  # values that are rated before a belief chooses: evenly spread, as a search begins
@@ -33,6 +34,7 @@ def next_picture(
     seed: int,
     passed: Collection[str] = (),
     blocks: int = 0,
+    limit: Limit | None = None,
 ) -> Suggestion:
     """Return which picture to rate next, so that the best value is found with few ratings.
 
@@ -41,7 +43,8 @@ def next_picture(
     values with pictures that are not rated; of several that a job has made, one is rated before any job has two. The
     picture is that of the seed that compares the value best with its rival. `seed` decides what is left to chance, so
     the same question gives the same picture. Of several `blocks` each is one look, as in the recommendation, which
-    would otherwise doubt when this one says that nobody has to go on.
+    would otherwise doubt when this one says that nobody has to go on; and with a `limit` of the time only those values
+    count that keep to it.
     """
     rated = list(rated_once(pictures, stars).values())
     places = {variant: place for place, variant in enumerate(sorted({one.variant_index for one in pictures}))}
@@ -57,7 +60,9 @@ def next_picture(
     known = sum(bool(one) for one in seeds.values())
     belief = None
     if known > 1:
-        belief = _believe_stars([values[variant] for variant in places], rated, stars, places, blocks)
+        layout = arrange([values[variant] for variant in places])
+        belief = _believe_stars(layout, rated, stars, places, blocks)
+        belief = in_time(belief, layout, places, limit.times, limit.within) if limit else belief
     enough = _enough(belief, seeds) if belief else ""
     if not open_:
         return Suggestion(None, enough)
@@ -73,7 +78,7 @@ def next_picture(
 
 
 def _believe_stars(
-    values: Sequence[VariantValue],
+    layout: Layout,
     rated: Sequence[Picture],
     stars: Mapping[str, int],
     place_of: Mapping[int, int],
@@ -82,7 +87,7 @@ def _believe_stars(
     scores = star_scores(rated, stars)
     places = np.array([place_of[one.variant_index] for one in scores], np.intp)
     repeats = np.array([one.repeat_index for one in scores], np.intp)
-    return believe(arrange(values), places, repeats, np.array([one.score for one in scores]), STARS, blocks)[0]
+    return believe(layout, places, repeats, np.array([one.score for one in scores]), STARS, blocks)[0]
 
 
 def _enough(belief: Belief, seeds: Mapping[int, Collection[int]]) -> str:

@@ -15,6 +15,7 @@ from learning_service.recommendation.evidence import (
     PREFERENCE,
     STARS,
     Candidate,
+    Limit,
     Objective,
     Score,
     metric_score,
@@ -45,10 +46,8 @@ def observe(
     objective = objective_of(experiment.definition)
     name, reported = experiment.experiment_id, reported_by(experiment)  # before the rest: there are not fewer scores
     scores: list[Score] = []
-    times: list[Score] = []
-    for page in results.pages(name) if objective.within is not None else ():
-        times += metric_scores(page, SECONDS)
-        yield None
+    limit = yield from limit_of(name, objective, results)
+    times = limit.times if limit else ()
     if objective.kind == "preference":
         preferences: list[Preference] = []
         for rows in judgements.comparison_pages(name):
@@ -66,6 +65,17 @@ def observe(
             yield None
         scores = star_scores(rated.values(), stars)
     return Observations(scores, candidates(experiment, space), objective, reported, times)
+
+
+def limit_of(name: str, objective: Objective, results: Results) -> Steps[Limit | None]:
+    """Return the limit of the time with that of all jobs, in steps; None if there is none."""
+    if objective.within is None:
+        return None
+    times: list[Score] = []
+    for page in results.pages(name):
+        times += metric_scores(page, SECONDS)
+        yield None
+    return Limit(objective.within, times)
 
 
 def objective_of(definition: ExperimentDefinition) -> Objective:

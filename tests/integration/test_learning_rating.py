@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bus.config.limits import Limits
 from bus.contracts.feedback import RatedReply, RateParams, RatingListParams, RatingListReply, RatingNextReply
@@ -13,6 +15,10 @@ from bus.contracts.messages import ExperimentStatus, ImageRated, RatingSummary
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.client import request
+from learning_service.feedback import next_rating
+from learning_service.recommendation.evidence import STARS, Limit
+from learning_service.recommendation.lazy import load_statistics
+from learning_service.recommendation.next_picture import Suggestion
 from learning_service.storage.judgements import SQL as RATINGS_SQL
 from learning_service.storage.results import SQL as RESULTS_SQL
 from tests.support.factories import EXPERIMENT, badly, well
@@ -83,6 +89,27 @@ def test_the_next_picture_to_rate_comes_without_its_value_until_all_are_rated(fe
         following("no hash")
     with pytest.raises(ControlError, match="was not found"):
         feedback.ask("rating.next", RatingNextReply, experiment_id="other")
+
+
+def test_a_limit_of_the_time_is_known_to_what_chooses(
+    feedback: FeedbackRequests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the time of every job; without a limit nobody reads them."""
+    statistics, limits = load_statistics(), list[Limit | None]()
+
+    def choose(*given: Any) -> Suggestion:
+        limits.append(given[-1])
+        return statistics.next_picture(*given)
+
+    monkeypatch.setattr(next_rating, "load_statistics", lambda: statistics._replace(next_picture=choose))
+    feedback.ask("rating.next", RatingNextReply)
+    monkeypatch.setattr(next_rating, "objective_of", lambda _: replace(STARS, within=0.2))
+    feedback.ask("rating.next", RatingNextReply)
+
+    unlimited, limited = limits
+    assert unlimited is None
+    assert limited is not None
+    assert (limited.within, len(limited.times)) == (0.2, 6)
 
 
 def test_nobody_can_stop_while_a_value_has_no_picture_yet(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:

@@ -5,6 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from learning_service.experiments.judgements import Picture
+from learning_service.recommendation.evidence import Limit, Score
 from learning_service.recommendation.next_picture import FIRST, Suggestion, next_picture
 
 VALUES = 8
@@ -71,6 +72,23 @@ def test_many_seeds_of_two_prompts_do_not_say_that_one_can_stop() -> None:
     plan = dict(enumerate(liked))
     assert next_picture(plan, pictures, stars, 1).enough, "as seeds of one prompt they would do"
     assert next_picture(plan, pictures, stars, 1, blocks=2).enough == ""
+
+
+def test_what_is_too_slow_is_hardly_asked_for_and_does_not_keep_anybody_rating() -> None:
+    """The best of all is much slower than the fastest; so the best of the fast ones is looked for, and told."""
+    seconds = [1.0, 1.0, 1.0, 1.1, 3.0, 3.0, 3.0, 3.0]
+    times = [Score(variant_index=at, repeat_index=0, score=one) for at, one in enumerate(seconds)]
+    limit = Limit(0.2, times)
+    stars: dict[str, int] = {}
+    asked: list[int] = []
+    for _ in range(24):
+        picture = next_picture(PLAN, PICTURES, stars, 1, limit=limit).picture
+        assert picture
+        asked.append(picture.variant_index)
+        stars[picture.sha256] = stars_of(picture, best=6)
+    assert max(asked[FIRST:]) < 4
+    assert next_picture(PLAN, PICTURES, stars, 1, limit=limit).enough
+    assert next_picture(PLAN, PICTURES, stars, 1).picture != next_picture(PLAN, PICTURES, stars, 1, limit=limit).picture
 
 
 def test_a_picture_that_is_passed_is_not_asked_again() -> None:

@@ -230,7 +230,7 @@ def test_stars_are_gathered_of_the_pictures() -> None:
 
     assert observed(stored).seen == scores((1, 0, 4.0))
     assert stored.read == ["ratings of exp-1", "pictures of exp-1"]
-    assert observed(unrated) == Observations([], candidates(planned_experiment()), STARS, Reported(0, [], level=0), [])
+    assert observed(unrated) == Observations([], candidates(planned_experiment()), STARS, Reported(0, [], level=0))
     assert unrated.read == ["ratings of exp-1"]
 
 
