@@ -239,7 +239,7 @@ def _status(kind: type[VariantStatus], experiment: Experiment, variant: Variant,
         error=variant.error,
         rating=variant.rating,
         metrics=means,
-        duration_mean=variant.duration_sum / variant.completed if variant.completed else None,
+        duration_mean=variant.duration_sum / variant.completed if variant.duration_sum else None,  # 0: nobody knows
         revision=variant.revision,
         updated_at=variant.updated_at,
         warned=variant.warned,

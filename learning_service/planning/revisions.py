@@ -188,7 +188,7 @@ class Revisions:
         self._store.trim()
         experiment = self._store.get(experiment_id)
         if experiment.discovered:
-            advice = "plan one of your own with `variantbus experiment run FILE`"
+            advice = "plan one of your own with `variantbus experiment run FILE`, or adopt more pictures"
             raise ControlError(
                 "conflict", f"{experiment_id} was not planned by this service, so it cannot add to it; {advice}"
             )

@@ -97,7 +97,7 @@ def test_the_command_line_needs_its_own_extra_alone(workspace: Workspace) -> Non
     assert sum(re.match(r"\d", line) is not None for line in shown) == len(lines)
     assert "not installed" not in told.text()
     assert "Error(" not in told.text()
-    unrated = ("no ratings yet", "judge its pictures")
+    unrated = ("no ratings yet", "judge its results")
     bad = [line for line in shown if re.match(r"[1-9]", line) and not any(text in line for text in unrated)]
     assert bad == []
 

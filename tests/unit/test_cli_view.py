@@ -130,6 +130,21 @@ def test_what_a_server_did_otherwise_stands_beside_its_variant() -> None:
     assert summary_line(warned).endswith(f", 3 with warnings: {drift}")
 
 
+def test_of_many_metrics_the_one_that_decides_is_shown() -> None:
+    """Before the others, which come by their names."""
+    experiment = planned_experiment((2.0,))
+    (variant,) = (variant_status(experiment, one) for one in experiment.variants.values())
+    measured = replace(variant, metrics={"a": 1.0, "b": 2.0, "c": 3.0, "sharpness": 4.0})
+    screen = ExperimentScreen(
+        experiment=replace(RUNNING, definition=replace(RUNNING.definition, objective="sharpness"))
+    )
+    screen.take(measured)
+
+    assert "sharpness 4, a 1, b 2" in screen.summary(measured)
+    assert "sharpness" in drawn(screen)
+    assert "a 1, b 2, c 3" in ExperimentScreen().summary(measured)
+
+
 @pytest.mark.fault(item="F154")
 @pytest.mark.parametrize(
     ("objective", "exclusive", "said"), [("stars", None, False), ("seconds", None, True), ("seconds", False, False)]

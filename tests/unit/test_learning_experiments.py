@@ -180,6 +180,14 @@ def test_without_a_completed_job_there_is_no_mean() -> None:
     assert variant_status(experiment, experiment.variants[0]).duration_mean is None
 
 
+def test_where_nobody_knows_how_long_jobs_took_there_is_no_mean() -> None:
+    """As of pictures that were adopted."""
+    experiment = planned_experiment((2.0,))
+    adopted = replace(experiment.variants[0], completed=2)
+
+    assert variant_status(experiment, adopted).duration_mean is None
+
+
 def test_jobs_that_failed_tell_how_long_the_rest_takes() -> None:
     """Where none has completed, there is no duration to compare the rate with."""
     experiment = planned_experiment((2.0,), jobs=2)

@@ -68,7 +68,7 @@ def _print(made: RecommendationUpdated, *, why: bool) -> None:
             print_table(levels_table(made, levels))
     elif not made.problem and (judge := JUDGING.get(made.objective)):
         click.echo(
-            f"judge its pictures by `variantbus {judge.format(made.experiment_id)}`, or on the dashboard", err=True
+            f"judge its results by `variantbus {judge.format(made.experiment_id)}`, or on the dashboard", err=True
         )
 
 

@@ -1,6 +1,6 @@
 """The live table: the newest state of one experiment, and its rendering. No socket and no screen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -97,6 +97,11 @@ class ExperimentScreen:
         return self.experiment.definition.pipeline if self.experiment else ""
 
     @property
+    def objective(self) -> str:
+        """What decides it; "" while that is not known."""
+        return self.experiment.definition.objective if self.experiment else ""
+
+    @property
     def reason(self) -> str:
         """Why no job starts, in one line; "" if jobs start or all have ended."""
         return "" if self.has_ended else last_line(self.waits_for)
@@ -111,9 +116,9 @@ class ExperimentScreen:
     def summary(self, variant: VariantStatus) -> str:
         """Return in one line of plain text how a variant is; a long value is told from all others so far."""
         if len(value_text(variant.variant_value)) <= VALUE_SHOWN:
-            return summary_line(variant)
+            return summary_line(variant, objective=self.objective)
         self._label()
-        return summary_line(variant, self.labels[variant.variant_index])
+        return summary_line(variant, self.labels[variant.variant_index], self.objective)
 
     def _label(self) -> None:
         if len(self.labels) != len(self.variants):
@@ -144,7 +149,7 @@ class _Drawn:
         yield self._table(window(variants, rows))
 
     def _table(self, variants: list[VariantStatus]) -> Table:
-        return variants_table(variants, self.screen.labels, self.screen.fractions)
+        return variants_table(variants, self.screen.labels, self.screen.fractions, self.screen.objective)
 
 
 class Wait:
@@ -182,10 +187,17 @@ def screen_of(view: ExperimentView) -> ExperimentScreen:
     return screen
 
 
-def variants_table(variants: list[VariantStatus], labels: dict[int, str], fractions: dict[int, float]) -> Table:
+def metrics_shown(names: Iterable[str], objective: str) -> list[str]:
+    """Return the few metrics that there is room for: that which decides, and the first ones by name."""
+    return sorted(names, key=lambda name: (name != objective, name))[:METRICS_SHOWN]
+
+
+def variants_table(
+    variants: list[VariantStatus], labels: dict[int, str], fractions: dict[int, float], objective: str
+) -> Table:
     """Draw one row a variant, with its value as a label."""
     name = variants[0].variable_under_test if variants else "value"
-    metrics = sorted({metric for variant in variants for metric in variant.metrics})[:METRICS_SHOWN]
+    metrics = metrics_shown({metric for variant in variants for metric in variant.metrics}, objective)
     jobs = Column("jobs", right=True, wraps=True)
     numbers = [Column(heading, right=True) for heading in (*metrics, "s/job")]
     with_notes = any(variant.error or variant.warning for variant in variants)
@@ -231,7 +243,7 @@ def _warning(variant: VariantStatus) -> str:
     return f"{variant.warned} with warnings: {last_line(variant.warning)}" if variant.warning else ""
 
 
-def summary_line(variant: VariantStatus, label: str = "") -> str:
+def summary_line(variant: VariantStatus, label: str = "", objective: str = "") -> str:
     """Return in one line of plain text how a variant ended; its value as a label, or shortened by itself."""
     value = label or shortened(value_text(variant.variant_value), VALUE_SHOWN)
     parts = [
@@ -239,7 +251,10 @@ def summary_line(variant: VariantStatus, label: str = "") -> str:
         f"{variant.status}",
         counts_text(variant.completed, variant.failed, variant.cancelled, variant.planned, " jobs"),
         *([f"{variant.reused} reused"] if variant.reused else []),
-        *(f"{printable(name)} {number_text(value)}" for name, value in sorted(variant.metrics.items())[:METRICS_SHOWN]),
+        *(
+            f"{printable(name)} {number_text(variant.metrics[name])}"
+            for name in metrics_shown(variant.metrics, objective)
+        ),
     ]
     if variant.duration_mean is not None:
         parts.append(f"{number_text(variant.duration_mean)} s/job")
