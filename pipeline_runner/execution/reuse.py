@@ -15,7 +15,7 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.pipelines import Pipeline
-from pipeline_runner.queue.jobs import NormalizedJobRecord
+from pipeline_runner.queue.jobs import NormalizedJobRecord, scored_metrics
 from pipeline_runner.queue.metrics import unmeasured
 from pipeline_runner.queue.store import DamagedJobError, JobStore
 
@@ -53,7 +53,7 @@ class Reuse:
             earlier = self._store.get(rows[0][0]) if rows else None
         except DamagedJobError:
             earlier = None
-        result = unmeasured(earlier.result, earlier.score) if earlier and earlier.result else None
+        result = unmeasured(earlier.result, scored_metrics(earlier)) if earlier and earlier.result else None
         if earlier is None or result is None or not result.success or not self._is_intact(result):
             return None
         self.confirm(record.job_id)

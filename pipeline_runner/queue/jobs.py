@@ -46,6 +46,7 @@ class NormalizedJobRecord(Struct, frozen=True, kw_only=True, omit_defaults=True)
     finished_at: float | None = None
     result: JobResult | None = None
     score: ScoreSettings | None = None  # what measures its pictures before it ends
+    scored: tuple[str, ...] = ()  # metrics by scorers that `score` does not name any more
     score_base: str = ""  # how the id of the job begins whose pictures its own are compared with
     made: JobResult | None = None  # what its pipeline has made, while that is measured
 
@@ -124,12 +125,18 @@ def with_scores(
     if record.state != "completed" or result is None:
         return None
     together = merged_score(record.score, score)
-    return replace(record, result=measured(result, together, metrics), score=together)
+    earlier = scored_metrics(record) - set(metric_names(together))
+    return replace(record, result=measured(result, together, metrics), score=together, scored=tuple(sorted(earlier)))
+
+
+def scored_metrics(record: NormalizedJobRecord) -> set[str]:
+    """Return the metrics of a job that are those of scorers."""
+    return {*metric_names(record.score), *record.scored}
 
 
 def own_metrics(record: NormalizedJobRecord) -> set[str]:
     """Return the metrics that the pipeline of a job has reported, and not its scorers."""
-    return (record.result.metrics if record.result else {}).keys() - set(metric_names(record.score))
+    return (record.result.metrics if record.result else {}).keys() - scored_metrics(record)
 
 
 def start_of(started: float | None, now: float, elapsed: float | None) -> float | None:

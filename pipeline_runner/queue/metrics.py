@@ -51,11 +51,10 @@ def with_checked_metrics(
     return replace(result, metrics=metrics, warnings=(*result.warnings, *warnings)) if warnings else result
 
 
-def unmeasured(result: JobResult, score: ScoreSettings | None) -> JobResult:
-    """Return a result as its pipeline has made it: another job has scorers of its own."""
-    if score is None:
+def unmeasured(result: JobResult, names: Collection[str]) -> JobResult:
+    """Return a result as its pipeline has made it, without what scorers say: another job has scorers of its own."""
+    if not names:
         return result
-    names = metric_names(score)
     begins = (NOT_SCORED, NOT_KEPT, *_complaints(names))
     return replace(
         result,

@@ -84,12 +84,14 @@ def rebuilt(events: Iterable[JobEvent]) -> NormalizedJobRecord | None:
     """
     end: JobCompleted | None = None
     newest: JobQueued | JobStarted | JobCompleted | None = None
+    scored: set[str] = set()
     for event in events:
         if not isinstance(event, JobScored):
             newest, end = event, event if isinstance(event, JobCompleted) else end
         elif end:
             result = msgspec.structs.replace(end.result, metrics={**end.result.metrics, **event.metrics})
             newest = end = msgspec.structs.replace(end, result=result)
+            scored |= event.metrics.keys()
     if end is None or newest is None:
         return None
     record = NormalizedJobRecord(
@@ -98,6 +100,7 @@ def rebuilt(events: Iterable[JobEvent]) -> NormalizedJobRecord | None:
         stage=end.stage,
         config=end.config,
         learning_context=end.learning_context,
+        scored=tuple(sorted(scored)),
         attempt=newest.attempt,
         queued_at=newest.queued_at if isinstance(newest, JobQueued) else end.queued_at,
     )

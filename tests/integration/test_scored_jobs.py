@@ -343,7 +343,7 @@ def test_scorers_are_offered(scoring_runner: ScoringRunner) -> None:
 
 
 def test_a_damaged_row_is_made_anew_with_its_later_measures(scoring_runner: ScoringRunner, tmp_path: Path) -> None:
-    """The log tells of both."""
+    """The log tells of both; they are known to be those of a scorer, which may measure the job once more."""
     scoring_runner.paint("a", MINE)
     scoring_runner.score(by_program(tmp_path), a="")
     scoring_runner.settle()
@@ -354,3 +354,6 @@ def test_a_damaged_row_is_made_anew_with_its_later_measures(scoring_runner: Scor
 
     shown = scoring_runner.ask("job.show", {"job_id": "a"}, JobView)
     assert (shown.state, shown.result.metrics) == ("completed", {"value": 0.5})
+    assert scoring_runner.score(by_program(tmp_path, 'answer({"value": 2})'), a="").accepted == 1
+    scoring_runner.settle()
+    assert [one.metrics for one in scoring_runner.scored()] == [{"value": 0.5}, {"value": 2.0}]

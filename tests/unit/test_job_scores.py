@@ -9,7 +9,7 @@ from bus.contracts.scoring import ScoreSettings
 from bus.protocol.validation import InvalidInputError
 from learning_service.experiments.plan import PlannedJob, check_plan, job_request
 from pipeline_runner.execution.scored import timed
-from pipeline_runner.queue.jobs import finished, new_record, own_metrics, retried, with_scores
+from pipeline_runner.queue.jobs import finished, new_record, own_metrics, retried, scored_metrics, with_scores
 from pipeline_runner.queue.metrics import unmeasured
 from tests.support.factories import definition, record_of, request_for
 
@@ -82,8 +82,8 @@ def test_an_earlier_result_is_what_its_pipeline_made() -> None:
         metrics={"loss": 1.0, "noise": 2.0},
         warnings=("slow", "no 'noise': scorer noise failed: x", "not scored: y", "no metric 'noise', by which …"),
     )
-    assert unmeasured(result, NOISE) == replace(result, metrics={"loss": 1.0}, warnings=("slow",))
-    assert unmeasured(result, None) is result
+    assert unmeasured(result, {"noise"}) == replace(result, metrics={"loss": 1.0}, warnings=("slow",))
+    assert unmeasured(result, set()) is result
 
 
 def test_a_number_that_comes_later_is_not_missing_any_more() -> None:
@@ -100,3 +100,20 @@ def test_a_number_that_comes_later_is_not_missing_any_more() -> None:
     assert second is not None
     assert second.result is not None
     assert second.result.warnings == ("slow",)
+
+
+def test_what_an_earlier_program_has_measured_is_not_the_pipelines_own() -> None:
+    """Another program takes its place in the settings, and its number stays: it may be measured anew."""
+    clip, look = (ScoreSettings(command=(name,), metrics=(name,)) for name in ("clip", "look"))
+    done = finished(record_of(), JobResult(success=True, metrics={"loss": 1.0}), 20.0)
+    first = with_scores(done, clip, {"clip": 2.0})
+    assert first is not None
+    second = with_scores(first, look, {"look": 3.0})
+    assert second is not None
+    assert second.result is not None
+
+    assert second.result.metrics == {"loss": 1.0, "clip": 2.0, "look": 3.0}
+    assert (own_metrics(second), scored_metrics(second)) == ({"loss"}, {"clip", "look"})
+    third = with_scores(second, clip, {"clip": 4.0})
+    assert third is not None
+    assert (third.score, third.scored) == (clip, ("look",))
