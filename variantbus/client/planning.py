@@ -14,7 +14,7 @@ from bus.contracts.experiments import CreateParams, ExperimentView
 from bus.protocol.control import ControlError
 from bus.transport.client import REQUEST_SECONDS, NoAnswerError, request
 from bus.transport.keys import Keys
-from learning_service.experiments.grid import plan_values
+from learning_service.experiments.grid import grid_of, plan_values
 from learning_service.experiments.plan import MAX_JOBS
 from learning_service.experiments.sharding import ALL, Shard
 
@@ -52,7 +52,10 @@ def create(
 
     `before` is called with an id before the service is asked to give it to the experiment.
     """
-    plan_values(definition, max_variants=MAX_JOBS)
+    if definition.mode == "grid":
+        plan_values(definition, max_variants=MAX_JOBS)
+    else:
+        grid_of(definition, MAX_JOBS)  # a search chooses from any number of combinations
     params = CreateParams(experiment_id=new_id(definition.name), definition=definition)
     deadline = time.monotonic() + REQUEST_SECONDS
     while True:
