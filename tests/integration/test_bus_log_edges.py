@@ -122,3 +122,17 @@ def test_a_process_that_has_not_opened_a_log_does_not_close_it(
 
     append(log, ("a.", 1))
     assert log.query("SELECT clean FROM closing") == [(0,)]
+
+
+def test_a_lock_is_held_as_long_as_its_process_has_it(tmp_path: Path) -> None:
+    """And a file that is not there, or was left by a process that has ended, holds nothing."""
+    path = tmp_path / "some.lock"
+    assert not is_locked(path)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    assert not is_locked(path)
+
+    take_lock(descriptor)
+    assert is_locked(path)
+    os.close(descriptor)
+
+    assert not is_locked(path)
