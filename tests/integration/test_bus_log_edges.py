@@ -11,7 +11,7 @@ import pytest
 
 from bus.config.limits import Limits
 from bus.eventlog.errors import LogError
-from bus.eventlog.files import boot_id
+from bus.eventlog.files import boot_id, is_locked, take_lock
 from bus.eventlog.log import Log
 from bus.eventlog.points import log_points
 from tests.support.helpers import append
