@@ -191,7 +191,7 @@ function variablesTable(made, scale) {
       ),
     ),
   );
-  const heads = ["matters", "value"].map((text) => h("th", { scope: "col" }, text));
+  const heads = [h("th", { scope: "col" }, "matters"), h("th", { scope: "col", class: "first" }, "value")];
   const space = h("th", { scope: "col", class: "space" }, "mean over all values of the others, 90 % interval", axis(scale));
   const numbers = ["on average", "90 % between"].map((text) => h("th", { scope: "col" }, text));
   return h("table", { class: "plot" }, h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "first" }, "variable"), heads, space, numbers)), h("tbody", {}, rows));
