@@ -57,17 +57,16 @@ class Crossing:
         values, blocks = np.nonzero(self.looks)
         return values, blocks, self.means[values, blocks] * self.unit
 
-    def apart(self, answer: int, margin: float, sure: float) -> list[Apart]:
-        """Return the blocks in which another value is surely better than the answer."""
-        return [one for one in self.best(answer, margin, sure) if one.probability >= sure]
-
-    def best(self, answer: int, margin: float, sure: float) -> list[Apart]:
+    def best(self, answer: int, margin: float, sure: float, counts: NDArray[np.bool_] | None = None) -> list[Apart]:
         """Return for each block in which the answer has scores the value that is expected to be the best there.
 
-        It is one that is surely better than the answer, if there is any.
+        It is one that is surely better than the answer, if there is any. `counts` says which values may be named at
+        all, besides the answer; all without it.
         """
         gaps = self.means - self.means[answer]  # nan where either has no scores
         known = ~np.isnan(gaps)
+        if counts is not None:
+            known &= (counts[: len(gaps)] | (np.arange(len(gaps)) == answer))[:, None]
         spread = np.where(known, 1 / np.maximum(self.looks, 1) + 1 / np.maximum(self.looks[answer], 1), 0.0)
         chances = np.zeros(gaps.shape)
         expected = np.zeros(gaps.shape)

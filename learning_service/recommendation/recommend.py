@@ -13,7 +13,7 @@ from bus.contracts.answers import AxisEffect, BlockAnswer, Interaction, TradeOff
 from bus.contracts.fields import VariantValue
 from bus.contracts.messages import ValueEstimate
 from learning_service.experiments.judgements import Preference
-from learning_service.recommendation.belief import Array, Belief
+from learning_service.recommendation.belief import PROBABLY, Array, Belief
 from learning_service.recommendation.crossing import Apart, Crossing, cross
 from learning_service.recommendation.effects import told_of
 from learning_service.recommendation.evidence import (
@@ -111,7 +111,7 @@ def recommend(
     if evidence.crossing and chosen is not None:
         if verdict.more is not None:  # a look is one at a block, with all its seeds
             verdict = changed(verdict, more=round(verdict.more * evidence.crossing.seeds))
-        under = evidence.crossing.best(chosen, margin, SURE)
+        under = evidence.crossing.best(chosen, margin, SURE, belief.fitting >= PROBABLY)
     front = tuple(
         TradeOff(value=values[one], seconds=float(seconds[one]), mean=float(as_read(belief.means, objective)[one]))
         for one in front_of(belief, evidence.counts, seconds, margin)

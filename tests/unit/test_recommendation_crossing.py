@@ -8,7 +8,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from learning_service.experiments.judgements import Picture, Preference
-from learning_service.recommendation.crossing import Crossing, cross
+from learning_service.recommendation.crossing import Apart, Crossing, cross
 from learning_service.recommendation.evidence import PREFERENCE, STARS, Candidate, Objective, Score
 from learning_service.recommendation.recommend import Recommendation, recommend
 
@@ -37,6 +37,11 @@ def crossing(found: dict[tuple[int, int, int], float]) -> Crossing:
         np.array([seed * BLOCKS + block for _, block, seed in found], np.intp),
     )
     return cross(values, repeats, np.array(list(found.values())), BLOCKS)
+
+
+def surely_better(made: Crossing, answer: int, margin: float = MARGIN) -> list[Apart]:
+    """Return the blocks in which another value is surely better than the answer."""
+    return [one for one in made.best(answer, margin, SURE) if one.probability >= SURE]
 
 
 def test_a_block_is_one_look_at_a_value() -> None:
@@ -94,7 +99,7 @@ def test_what_is_said_of_a_block_is_true() -> None:
             }
         )
         answer = int(np.nanmean(made.means, axis=1).argmax())
-        for one in made.apart(answer, MARGIN, SURE):
+        for one in surely_better(made, answer):
             said += 1
             right += truth[one.value, one.block] - truth[answer, one.block] > MARGIN
             assert SURE <= one.probability <= 1
@@ -111,11 +116,11 @@ def test_one_block_with_another_best_value_is_told() -> None:
         for value, seed in product(range(VALUES), range(SEEDS))
     }
 
-    (one,) = crossing(found).apart(3, MARGIN, SURE)
+    (one,) = surely_better(crossing(found), 3)
 
     assert (one.block, one.value) == (1, 2)
     gone = {key: score for key, score in found.items() if key[:2] != (3, 1)}
-    assert crossing(gone).apart(3, MARGIN, SURE) == []
+    assert surely_better(crossing(gone), 3) == []
 
 
 def test_the_order_of_the_scores_is_no_matter() -> None:
@@ -144,7 +149,7 @@ def test_scores_of_any_size_are_taken(scale: float, seeds: int) -> None:
     for one in map(crossing, (found, same, few)):
         assert np.isfinite(one.weights).all()
         assert np.isfinite(one.cells()[2]).all()
-        one.apart(0, 0.0, SURE)
+        assert all(0 <= told.probability <= 1 for told in one.best(0, 0.0, SURE))
 
 
 def recommended(

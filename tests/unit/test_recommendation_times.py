@@ -52,6 +52,29 @@ def test_only_what_is_fast_enough_is_recommended() -> None:
     assert "1 of 4 values is fast enough: it takes at most 20 % longer than the fastest" in alone
 
 
+def test_under_single_prompts_nothing_is_named_that_is_too_slow() -> None:
+    """It is better there, but it does not count."""
+    random = np.random.default_rng(1)
+    cells = [(at, seed) for at in range(4) for seed in range(8)]
+    plan = [Candidate(index=at, value=step, seconds=float(step)) for at, step in enumerate(STEPS)]
+    scores = [
+        Score(variant_index=at, repeat_index=seed, score=(0.1, 0.4, 0.8, 0.9)[at] + 0.01 * random.normal())
+        for at, seed in cells
+    ]
+    times = [
+        Score(variant_index=at, repeat_index=seed, score=seconds + 0.01 * random.random())
+        for at, seed in cells
+        for seconds in ((1.0, 1.1, 2.0, 4.0)[at],)
+    ]
+    told = {}
+    for within in (None, 0.2):
+        made = recommend(scores, plan, Objective(kind="metric", name="q", within=within), "steps", ("p", "q"), times)
+        assert made.blocks is not UNSET
+        assert "but under" not in made.sentence
+        told[within] = {one.value for one in made.blocks}
+    assert told == {None: {40}, 0.2: {10}}
+
+
 def test_doubt_about_the_time_is_doubt_about_the_answer() -> None:
     """A value at the limit may be too slow."""
     unsure = answer((1.0, 1.1, 1.2, 4.0), (0.1, 0.4, 0.8, 0.9), 0.2, seeds=3, scatter=0.2)
