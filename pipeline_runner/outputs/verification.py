@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from bus.eventlog import sql
 from bus.eventlog.verification import Finding
@@ -93,14 +94,21 @@ def _is_broken(root: Path, path: str) -> bool:
 
 
 def _origins(db: sqlite3.Connection, job_id: str, sha256: str) -> list[object]:
-    """Return what the sidecar of a result may say: a job may have several files of one content; nothing if unknown."""
+    """Return what the sidecar of a result may say: a job may have several files of one content; nothing if unknown.
+
+    Where scorers were still asked when the runner ended, a later attempt measures what an earlier one has made.
+    """
     row = db.execute(SQL["select_job"], (job_id,)).fetchone()
     try:
         job = _decode(row[0]) if row else None
     except (msgspec.DecodeError, TypeError):
         return []  # the row is named as damaged
     images = job.result.images if job and job.result and not job.result.reused_from else ()
-    return [json.loads(sidecar_of(job, image)) for image in images if job and image.sha256 == sha256]
+    if job is None:
+        return []
+    makers = [replace(job, attempt=number) for number in range(1, job.attempt)] if job.score else []
+    found = [image for image in images if image.sha256 == sha256]
+    return [json.loads(sidecar_of(maker, image)) for maker in (*makers, job) for image in found]
 
 
 def _wrong_with_sidecar(root: Path, path: str, sha256: str, origins: list[object]) -> str | None:

@@ -15,6 +15,7 @@ from bus.contracts.messages import JobCompleted, JobResult
 from bus.contracts.scoring import ScoreSettings
 from bus.protocol.control import ControlError
 from pipeline_runner.execution import scored, workers
+from pipeline_runner.outputs import verification
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.scoring.measuring import Measured, Measuring
 from tests.support.factories import context
@@ -184,6 +185,8 @@ def test_a_shutdown_repeats_the_measuring_and_not_the_picture(scoring_runner: Sc
     assert result.metrics == {"value": 0.5}
     assert scoring_runner.painter.runs == ["a"]
     assert len(asked(tmp_path)) == 2
+    with closing(sqlite3.connect(scoring_runner.folder / "runner.db")) as db:
+        assert list(verification.verify(db, scoring_runner.painter.outputs.root)) == [], "an earlier attempt made it"
 
 
 def test_what_was_made_and_is_gone_is_made_again(scoring_runner: ScoringRunner, tmp_path: Path) -> None:
