@@ -318,6 +318,7 @@ def test_what_plays_is_in_the_report_while_there_is_room(room: int, monkeypatch:
     records = replace(exported.records, pictures=pictures, ratings=ratings)
     page = read(report_html(replace(exported, records=records), made, lambda _: PNG, read_file))
 
+    assert all(attrs["aria-label"] for tag, attrs in page.tags if tag in {"video", "audio"})
     players = [(tag, attrs["src"]) for tag, attrs in page.tags if tag in {"video", "audio"}]
     images = [str(attrs["src"]).partition(",")[0] for tag, attrs in page.tags if tag == "img"]
     whole = [("video", "data:video/webm;base64,YWJjZGVm"), ("audio", "data:audio/wav;base64,YWJjZGVm")]
