@@ -72,6 +72,14 @@ def test_the_status_of_a_webhook_decides(monkeypatch: pytest.MonkeyPatch, answer
     assert bool(found) == bool(told)
 
 
+def test_a_webhook_that_never_ends_its_answer_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte that it sends would begin the time limit of a socket anew."""
+    monkeypatch.setattr(sending, "SECONDS", 1)
+    monkeypatch.setattr(sending, "LONGEST_SECONDS", 0.2)
+    with closing(Server(b"HTTP/1.1 200 OK\r\nX: ")) as server:
+        assert send(server.url, MESSAGE) == "no whole answer within 0.2 s"
+
+
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
     """Return an outbox with one message that waits."""
