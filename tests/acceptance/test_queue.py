@@ -108,8 +108,10 @@ def test_what_can_be_varied_is_listed(workspace: Workspace) -> None:
     """`pipelines`, with and without a name, as text and as JSON; an unknown one gets the near miss."""
     services(workspace)
 
-    overview = workspace.run("pipelines").out
-    assert [line.split()[0] for line in overview.splitlines()] == ["pipeline", *sorted(overview_names(workspace))]
+    overview, _, scorers = workspace.run("pipelines").out.partition("[score]")
+    assert "sharpness" in scorers
+    names = [line.split()[0] for line in overview.splitlines() if line.strip()]
+    assert names == ["pipeline", *sorted(overview_names(workspace))]
     embedded = workspace.run("pipelines", "embedded").out
     assert "cfg_scale" in embedded
     assert "number 0 to 30" in embedded
