@@ -37,7 +37,7 @@ def test_a_signal_while_a_process_is_started_leaves_none(tmp_path: Path, monkeyp
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    with pytest.raises(SystemExit) as ended, Children(tmp_path) as children:
+    with pytest.raises(SystemExit) as ended, Children(tmp_path, lambda: None) as children:
         children.start_logger("sleeper", "asyncio")
 
     assert ended.value.code == 128 + signal.SIGTERM

@@ -49,14 +49,31 @@ def demo(*, keep: bool, data_dir: Path, keys: Keys | None) -> None:
             fail(missing_text("all", module), EXIT_USAGE)
     folder = data_dir.absolute() / "demo"
     pass_on_config()
+    ending = _Ending()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as under `nohup`
-            signal.signal(number, lambda received, _frame: sys.exit(EXIT_SIGNAL + received))
+            signal.signal(number, ending.begin)
     try:
-        with user_errors(), Children(folder) as children, _interrupts_explained(keep=keep):
+        with user_errors(), Children(folder, ending.go_on) as children, _interrupts_explained(keep=keep):
             _run(children, folder, keys, keep=keep)
     except StartError as error:
         fail(str(error), EXIT_UNEXPECTED)
+
+
+class _Ending:
+    """The end by a signal, whose exception may be swallowed by what runs at that moment, and is raised again then."""
+
+    status = 0
+
+    def begin(self, received: int, _frame: object) -> None:
+        """End the demo with the status of a signal."""
+        self.status = EXIT_SIGNAL + received
+        self.go_on()
+
+    def go_on(self) -> None:
+        """End the demo, if a signal has come."""
+        if self.status:
+            sys.exit(self.status)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +88,7 @@ class Children:
     """
 
     folder: Path
+    look_too: Callable[[], None]  # is called when the services are looked after, and may raise what ends the block
     logs: Path = field(init=False)
     _lifeline: Lifeline = field(init=False)
     _running: list[subprocess.Popen[str]] = field(default_factory=list)
@@ -143,6 +144,7 @@ class Children:
 
     def _look(self, *_: object) -> None:
         """Raise `StartError` if a service has ended."""
+        self.look_too()
         for name, process in self._watched.items():
             if process.poll() is not None:
                 log = _tail(self.logs / f"{name}.log")
