@@ -14,6 +14,7 @@ from pipeline_runner.pipelines.difference import spoiled
 from pipeline_runner.pipelines.http_client import NoAnswer, ServerFault
 from pipeline_runner.pipelines.init_image import InitImage, read_init_image
 from pipeline_runner.pipelines.loras import gathered
+from pipeline_runner.pipelines.memory import with_memory
 from pipeline_runner.pipelines.sdnext.answer import NO_INFO, Answer, effective_of
 from pipeline_runner.pipelines.sdnext.drift import differences, upscaled
 from pipeline_runner.pipelines.sdnext.generation import Generation, JobCancelled
@@ -26,7 +27,6 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, fa
 REFRESH_SECONDS: Final = 30.0
 DEFAULT_ADDRESS: Final = ServerAddress(url="http://127.0.0.1:7860")
 HOW_TO_START: Final = "start SD.Next, or the runner with VARIANTBUS_SDNEXT_URL set"
-SMALLER: Final = "take a smaller width and height or a smaller model, or end what else uses the graphics card"
 SUBSTITUTED: Final = "so the picture shows nothing of this value; see what the server offers, or leave it out"
 FORMAT: Final = "choose png, jpg or webp as its image format (samples_format)"
 _UPSCALE: Final = "upscale"
@@ -103,23 +103,12 @@ class SdnextPipeline(Pipeline):
         server, body = SdnextServer(self._address), build(job.stage, gathered(job.config), offer, init)
         deadline = time.monotonic() + timeout_of(job.config)
 
-        def once() -> tuple[Answer, float]:
+        def once(_number: int) -> tuple[Answer, float]:
             start = time.perf_counter()
             answer = Generation(server, job.stage, body, deadline).run(progress, cancelled)
             return answer, time.perf_counter() - start
 
-        try:
-            return once()
-        except ServerFault as fault:
-            if fault.kind != "oom":
-                raise
-        server.free_memory()
-        try:
-            return once()
-        except ServerFault as fault:
-            if fault.kind != "oom":
-                raise
-            raise ServerFault("oom", f"{fault.message}; {SMALLER}") from None
+        return with_memory(once, server.free_memory)
 
     def _judged(
         self, job: NormalizedJobRecord, offer: Offer, init: InitImage | None, answer: Answer, seconds: float

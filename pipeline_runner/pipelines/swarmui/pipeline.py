@@ -15,6 +15,7 @@ from pipeline_runner.pipelines.difference import spoiled
 from pipeline_runner.pipelines.http_client import NoAnswer, ServerFault
 from pipeline_runner.pipelines.init_image import read_init_image
 from pipeline_runner.pipelines.loras import gathered
+from pipeline_runner.pipelines.memory import with_memory
 from pipeline_runner.pipelines.swarmui.drift import NO_INFO, differences, effective_of
 from pipeline_runner.pipelines.swarmui.generation import Generation, JobCancelled, Made
 from pipeline_runner.pipelines.swarmui.offer import Offer, stages_of, unavailable
@@ -26,7 +27,6 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result, fa
 REFRESH_SECONDS: Final = 30.0
 DEFAULT_ADDRESS: Final = ServerAddress(url="http://127.0.0.1:7801")
 HOW_TO_START: Final = "start SwarmUI, or the runner with VARIANTBUS_SWARMUI_URL set"
-SMALLER: Final = "take a smaller width and height or a smaller model, or end what else uses the graphics card"
 SUBSTITUTED: Final = "so the picture shows nothing of this value; see what the server offers, or leave it out"
 
 
@@ -103,18 +103,9 @@ class SwarmuiPipeline(Pipeline):
     def _made(self, body: Mapping[str, Any], deadline: float, progress: Progress, cancelled: Cancelled) -> Made:
         """Make the picture; if memory runs out, have all models unloaded and try once more."""
         server = self._connected()
-        try:
-            return Generation(server, body, deadline).run(progress, cancelled)
-        except ServerFault as fault:
-            if fault.kind != "oom":
-                raise
-        server.free_memory()
-        try:
-            return Generation(server, body, deadline).run(progress, cancelled)
-        except ServerFault as fault:
-            if fault.kind != "oom":
-                raise
-            raise ServerFault("oom", f"{fault.message}; {SMALLER}") from None
+        return with_memory(
+            lambda _number: Generation(server, body, deadline).run(progress, cancelled), server.free_memory
+        )
 
     def _judged(self, job: NormalizedJobRecord, offer: Offer, made: Made) -> JobResult:
         """Return the result: failed if the server used another value of the variable of the job's experiment."""

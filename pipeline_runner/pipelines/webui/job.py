@@ -13,6 +13,7 @@ from pipeline_runner.pipelines import Cancelled, Progress
 from pipeline_runner.pipelines.difference import Difference, spoiled
 from pipeline_runner.pipelines.http_client import HttpClient, ServerFault
 from pipeline_runner.pipelines.loras import loras_of
+from pipeline_runner.pipelines.memory import with_memory
 from pipeline_runner.pipelines.time_limit import timeout_of
 from pipeline_runner.pipelines.webui.answer import NO_INFO, Answer, Further, count_of, effective_of, read_answer
 from pipeline_runner.pipelines.webui.asked import asked_for, other_names
@@ -37,7 +38,6 @@ from pipeline_runner.queue.retries import MAX_FAULTS
 
 INTERRUPTED = "somebody interrupted or skipped the job at the server; the half-finished picture is not kept"
 NO_MODEL = "a plain resize: it could not load the model of this upscaler, and its console says why"
-SMALLER = "take a smaller width and height or a smaller model, or end what else uses the graphics card"
 SUBSTITUTED = "so the picture shows nothing of this value; look in the web UI what it is called there, or leave it out"
 
 
@@ -81,16 +81,12 @@ class WebuiJob:
 
     def _made_picture(self, outputs: Outputs, progress: Progress, cancelled: Cancelled) -> JobResult:
         loras_told = self._tells_loras()
-        start = time.perf_counter()
-        try:
-            answer = self._ask(progress, cancelled, 1)
-        except ServerFault as fault:
-            if fault.kind != "oom":
-                raise
-            free_memory(self._client)
+
+        def once(number: int) -> tuple[Answer, float]:
             start = time.perf_counter()
-            answer = self._ask_again(progress, cancelled)
-        seconds = time.perf_counter() - start
+            return self._ask(progress, cancelled, number), time.perf_counter() - start
+
+        answer, seconds = with_memory(once, lambda: free_memory(self._client))
         kind = kind_of(answer.image)
         found = self._differences(answer, (kind.width, kind.height), loras_told=loras_told and self._tells_loras())
         self.made = Made(
@@ -112,14 +108,6 @@ class WebuiJob:
         """Return the tasks of earlier runs of this job; the newest ones suffice."""
         attempts = range(max(1, self._job.attempt - MAX_FAULTS), self._job.attempt)
         return [self._task_id(attempt, number) for attempt in attempts for number in (1, 2)]
-
-    def _ask_again(self, progress: Progress, cancelled: Cancelled) -> Answer:
-        try:
-            return self._ask(progress, cancelled, 2)
-        except ServerFault as fault:
-            if fault.kind != "oom":
-                raise
-            raise ServerFault("oom", f"{fault.message}; {SMALLER}") from None
 
     def _ask(self, progress: Progress, cancelled: Cancelled, number: int) -> Answer:
         """Send the request once, each time with a new task id: the server reports a failed one as active forever."""
