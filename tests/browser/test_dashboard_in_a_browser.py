@@ -301,7 +301,7 @@ def test_all_experiments_are_listed_and_found(page: Page, workspace: Workspace) 
     assert cards.count() < 450
 
     while page.get_by_role("button", name="Show more").is_visible():
-        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        page.locator("#view").evaluate("view => view.scrollTo(0, view.scrollHeight)")
         page.wait_for_timeout(20)
     expect(cards).to_have_count(450, timeout=WAIT)
 

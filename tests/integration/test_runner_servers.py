@@ -71,6 +71,7 @@ def test_nobody_waits_for_a_timed_job_that_cannot_run_either(
     wait_for(runner, "one", "running")
     submit(runner, "timed", pipeline="remote", exclusive=True)
     submit(runner, "two")
+    wait_until(lambda: "must end first" in show(runner, "two").waits_for, what="the turn of the timed job")
     assert show(runner, "two").state == "queued"
     for waiting in ("two", "timed"):
         assert "so job one must end first" in show(runner, waiting).waits_for

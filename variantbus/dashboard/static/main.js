@@ -1,91 +1,102 @@
-// The router: the part of the URL after `#` selects the view; and the header above all views.
+// The shell: the header above all views, and the router that shows the view of an address.
 
-import { h, fill, say } from "./dom.js";
-import { look, state, watch } from "./state.js";
-import { answerView } from "./views/answer.js";
-import { experimentsView } from "./views/experiments.js";
-import { gridView } from "./views/grid.js";
-import { planView } from "./views/plan.js";
-import { ratingView } from "./views/rating.js";
-import { systemView } from "./views/system.js";
+import { html, render } from "./base/html.js";
+import { icon } from "./base/icons.js";
+import { parseRoute } from "./base/routes.js";
+import { applyTheme, theme, turnTheme } from "./base/theme.js";
+import { endToasts, say } from "./base/toast.js";
+import { look, state, watch } from "./data/state.js";
+import { experimentView } from "./views/experiment.js";
+import { experimentsView } from "./views/list/experiments.js";
+import { planView } from "./views/form/plan.js";
+import { systemView } from "./views/system/system.js";
+import { unknownView } from "./views/unknown.js";
 
-const TABS = { grid: ["Pictures", gridView], rate: ["Rate", ratingView], answer: ["Answer", answerView] };
+const TITLES = { list: "Experiments", new: "New experiment", system: "System", compare: "Compare", unknown: "Not found" };
+const MAKERS = {
+  list: (route) => experimentsView(route),
+  new: (route) => planView(route),
+  system: (route) => systemView(route),
+  experiment: (route) => experimentView(route),
+  unknown: () => unknownView(),
+};
 const view = document.getElementById("view");
-let leave = () => {};
+let shown = null; // { route, view, leave }
 
-function route() {
-  leave();
-  const [kind, id, tab] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
-  const opened = kind === "e" ? id : null;
-  if ((state.open?.id ?? null) !== opened || !route.isReady) look(opened);
-  route.isReady = true;
-  if (opened) leave = show(experimentPage(opened, TABS[tab] ? tab : "grid"));
-  else if (kind === "new") leave = show(planView());
-  else if (kind === "system") leave = show(systemView());
-  else leave = show(experimentsView());
+/** Show the view of the address; a view that is shown already is told where in it the address points. */
+function goHere() {
+  const route = parseRoute(location.hash);
+  if (shown?.view.go && isSame(shown.route, route)) {
+    shown.route = route;
+    return shown.view.go(route);
+  }
+  shown?.leave();
+  endToasts();
+  const opened = route.view === "experiment" ? route.id : null;
+  if (!shown || (state.open?.id ?? null) !== opened) look(opened);
+  document.title = `${TITLES[route.view] ?? opened} – variantbus`;
+  shown = { route, ...show(MAKERS[route.view](route)) };
+  view.scrollTo(0, 0);
   for (const link of document.querySelectorAll(".top nav a")) {
-    const isHere = link.getAttribute("href").replace(/^#\/?/, "") === (["new", "system"].includes(kind) ? kind : "");
-    if (isHere) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    link.setAttribute("aria-current", parseRoute(link.hash).view === route.view ? "page" : "false");
   }
-  window.scrollTo(0, 0);
 }
 
-/** Put a view's element into the page; a view is `{ element, update, close }`. */
-function show({ element, update, close }) {
-  fill(view, element);
-  update?.(new Set(["all"]));
-  const unwatch = watch((changes) => update?.(changes));
-  return () => {
-    unwatch();
-    close?.();
-  };
+/** Return whether two addresses are of one view that can be told where to go. */
+function isSame(one, other) {
+  return one.view === other.view && one.id === other.id && one.tab === other.tab;
 }
 
-/** The frame of the views of one experiment: its name, its state, the tabs. */
-function experimentPage(id, tab) {
-  const title = h("h1");
-  const facts = h("p", { class: "facts" });
-  const inner = TABS[tab][1](id);
-  const links = Object.entries(TABS).map(([name, [text]]) =>
-    h("a", { href: `#/e/${encodeURIComponent(id)}/${name}`, "aria-current": name === tab ? "page" : null }, text),
-  );
-  const element = h("div", { class: "experiment" }, h("div", { class: "head" }, title, facts, h("nav", { class: "tabs", "aria-label": "Experiment" }, links)), inner.element);
+/** Put a view's element into the page; a view is `{ element, update, go, close }`, all but the first if it needs them. */
+function show(made) {
+  view.replaceChildren(made.element);
+  made.update?.(new Set(["all"]));
+  const unwatch = watch((changes) => made.update?.(changes));
   return {
-    element,
-    update(changes) {
-      const { status, error } = state.open ?? {};
-      title.textContent = status?.experiment_name ?? id;
-      document.title = `${status?.experiment_name ?? id} – variantbus`;
-      if (error && !status) fill(facts, h("span", { class: "error" }, error));
-      else if (status) {
-        const t = status.totals;
-        const parts = [`${t.completed} of ${t.jobs} jobs`, t.failed && `${t.failed} failed`, t.cancelled && `${t.cancelled} cancelled`, status.archived && "archived", status.search && `search: ${status.search.reason || status.search.state}`];
-        fill(facts, h("span", { class: `chip ${status.status}` }, status.status), " ", parts.filter(Boolean).join(", "), " · ", h("code", {}, id));
-      }
-      inner.update?.(changes);
+    view: made,
+    leave() {
+      unwatch();
+      made.close?.();
     },
-    close: () => inner.close?.(),
   };
 }
 
-watch((changes) => {
-  if (changes.has("deleted") && state.open?.isDeleted) {
-    say(`${state.open.status?.experiment_name ?? state.open.id} was deleted`);
-    location.hash = "#/";
-  }
-  if (!changes.has("connection") && !changes.has("system")) return;
+function drawTheme() {
+  applyTheme();
+  const words = { system: "Colours: as the system says", light: "Colours: light", dark: "Colours: dark" };
+  const button = document.getElementById("theme");
+  button.title = words[theme()];
+  button.setAttribute("aria-label", words[theme()]);
+  render(theme() === "system" ? html`${icon("light")}${icon("dark")}` : icon(theme()), button);
+}
+
+function drawConnection() {
   const live = document.getElementById("live");
-  live.textContent = state.isConnected ? "live" : "connecting …";
-  live.classList.toggle("on", state.isConnected);
   const away = state.system.filter((one) => !one.answers).map((one) => one.service);
+  live.textContent = state.isConnected ? "live" : "connecting …";
+  live.classList.toggle("on", state.isConnected && !away.length);
   const banner = document.getElementById("banner");
-  const text = !state.isConnected && route.isReady && state.isLoaded
+  const text = !state.isConnected && state.isLoaded
     ? "The dashboard's server does not answer. This page goes on by itself as soon as it does."
     : away.length ? `${away.join(" and ")} ${away.length > 1 ? "do" : "does"} not answer. What is shown may be old; it is brought up to date by itself.` : "";
   banner.hidden = !text;
   if (banner.textContent !== text) banner.textContent = text;
+}
+
+watch((changes) => {
+  if (changes.has("deleted") && state.open?.isDeleted) {
+    const name = state.open.status?.experiment_name ?? state.open.id;
+    location.replace("#/");
+    addEventListener("hashchange", () => say(`${name} was deleted`), { once: true });
+  }
+  if (changes.has("connection") || changes.has("system")) drawConnection();
 });
 
-window.addEventListener("hashchange", route);
-route();
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // an address behind # is one of a view
+  view.focus();
+});
+document.getElementById("theme").addEventListener("click", () => (turnTheme(), drawTheme()));
+addEventListener("hashchange", goHere);
+drawTheme();
+goHere();

@@ -1,0 +1,52 @@
+// Short messages in the header, where they cover nothing. They belong to the page on which they came up.
+
+import { html, render, repeat } from "./html.js";
+
+const SECONDS = { done: 4, error: 10, offer: 5 };
+const MOST = 2; // at a time
+let shown = [];
+
+/** Say that something is done. */
+export function say(text) {
+  add({ text, kind: "done" });
+}
+
+/** Say what went wrong, in a sentence that tells what to do. */
+export function complain(text) {
+  add({ text, kind: "error" });
+}
+
+/** Do something in five seconds, or when this page is left, unless the person takes it back meanwhile. */
+export function offer(text, { act, undone = () => {} }) {
+  add({ text, kind: "offer", act, undone });
+}
+
+/** The page is left: its messages end, and what waits for its five seconds is done. */
+export function endToasts() {
+  for (const one of [...shown]) end(one);
+}
+
+function add(one) {
+  shown.push(one);
+  one.timer = setTimeout(() => end(one), 1000 * SECONDS[one.kind]);
+  while (shown.length > MOST) end(shown[0]);
+  draw();
+}
+
+function end(one, isUndone = false) {
+  if (!shown.includes(one)) return;
+  clearTimeout(one.timer);
+  shown = shown.filter((other) => other !== one);
+  draw();
+  if (isUndone) one.undone();
+  else one.act?.();
+}
+
+function draw() {
+  const line = (one) => html`<p class=${one.kind}>
+    <span>${one.text}</span>
+    ${one.kind === "offer" ? html`<button @click=${() => end(one, true)}>Undo</button>` : ""}
+    ${one.kind === "error" ? html`<button class="plain" aria-label="Close the message" @click=${() => end(one)}>×</button>` : ""}
+  </p>`;
+  render(repeat(shown, (one) => one, line), document.getElementById("said"));
+}
