@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 EQUIPPED := $(VENV)/.equipped
 
-.PHONY: help install tools demo test unit integration acceptance browser coverage contract fuzz chaos bitflips simulate bench soak year stall interop lint format lock clean
+.PHONY: help install tools demo test unit integration acceptance browser coverage contract screenshots fuzz chaos bitflips simulate bench soak year stall interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ coverage: tools ## Hold 100 % of the branches of the protocol, the log and every
 
 contract: tools ## Ask image servers (WEBUI_URL, COMFYUI_URL; without one our fake) what their contract says, and print the differences.
 	$(BIN)/python -m tests.contract $(if $(WEBUI_URL),--webui-url $(WEBUI_URL)) $(if $(COMFYUI_URL),--comfyui-url $(COMFYUI_URL))
+
+SCREENSHOTS ?=
+
+screenshots: tools ## Make the pictures of the dashboard in docs/screenshots anew, in Chromium; options in SCREENSHOTS.
+	$(BIN)/python -m tests.screenshots $(SCREENSHOTS)
 
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS := feed reply request body topic address experiment

@@ -1,29 +1,27 @@
 """A real browser before a real dashboard; skipped where there is none, but never in CI."""
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.acceptance.conftest import pytest_runtest_makereport, workspace
+from tests.support.browsers import launch, path_of_browser
 from tests.support.helpers import PATIENCE, TIME_FACTOR
 
 __all__ = ["pytest_runtest_makereport", "workspace"]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
     """Start the browser of this machine; for each test, as Playwright's event loop would be in the way of others."""
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
+    if path_of_browser() is None:
         if os.environ.get("CI"):
             pytest.fail("no chromium; .ci/run installs it")
         pytest.skip("needs chromium; on Debian: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = launch(playwright)
         yield browser
         browser.close()
 

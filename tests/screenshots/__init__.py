@@ -1,0 +1,1 @@
+"""The pictures of the dashboard in docs/screenshots, made anew by one command."""

@@ -1,0 +1,69 @@
+"""Show every view to a browser in three sizes, light and dark, and keep what it draws."""
+
+import io
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import click
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.browsers import launch
+from tests.support.exhibition import VIEWS, WAIT, Exhibition, View
+from tests.support.workspace import ROOT, Workspace
+
+FOLDER: Final = ROOT / "docs" / "screenshots"
+SIZES: Final = {"phone": (360, 740), "": (1280, 800), "large": (2560, 1440)}
+PIXELS: Final = 192  # of a picture's side
+QUALITY: Final = 80  # of WebP, in which all of them take 2 MB instead of 12
+EMPTY: Final = View("empty", "", "", ".empty")
+
+
+@click.command()
+@click.option("--only", multiple=True, help="Name of a view; repeat it for several. Without it, all are shown.")
+def main(only: tuple[str, ...]) -> None:
+    """Write docs/screenshots: a file for each view, size and colour scheme."""
+    FOLDER.mkdir(exist_ok=True)
+    views = [view for view in VIEWS if not only or view.name in only]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        workspace = Workspace(Path(folder))
+        browser = launch(playwright)
+        try:
+            exhibition = Exhibition(workspace, PIXELS)
+            if not only or EMPTY.name in only:
+                show(browser, exhibition, [EMPTY])
+            exhibition.fill()
+            show(browser, exhibition, views)
+        finally:
+            browser.close()
+            workspace.close()
+
+
+def show(browser: Browser, exhibition: Exhibition, views: list[View]) -> None:
+    """Keep pictures of some views in all sizes and both colour schemes."""
+    for size, (width, height) in SIZES.items():
+        for scheme in ("light", "dark"):
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if scheme == "dark" else "light",
+                reduced_motion="reduce",
+            )
+            context.set_default_timeout(WAIT)
+            page = context.new_page()
+            for view in views:
+                view.open(page, exhibition)
+                name = "-".join(part for part in (view.name, size, "dark" if scheme == "dark" else "") if part)
+                keep(page, FOLDER / f"{name}.webp")
+                click.echo(name)
+            context.close()
+
+
+def keep(page: Page, path: Path) -> None:
+    """Write a picture of what the page shows, small enough for a repository."""
+    with Image.open(io.BytesIO(page.screenshot())) as image:
+        image.convert("RGB").save(path, quality=QUALITY, method=6)
+
+
+if __name__ == "__main__":
+    main()
