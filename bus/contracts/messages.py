@@ -273,7 +273,8 @@ class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation
     `problem` is there if no more of the same would bring a better answer: it says why, and what a person can do. It is
     part of `sentence`. `effects` and `interactions` are there if there are several variables: what matters most comes
     first. `pareto` is there if a better value takes more time: the fastest one first. `blocks` is there if scores of
-    several blocks, such as prompts, decide.
+    several blocks, such as prompts, decide. `equals` is there if several values are as good as the best one, which are
+    these. `more` is there if about so many more observations would decide.
     """
 
     experiment_id: str
@@ -288,6 +289,8 @@ class RecommendationUpdated(_Message, frozen=True, gc=False, tag="recommendation
     interactions: tuple[Interaction, ...] | UnsetType = UNSET
     pareto: tuple[TradeOff, ...] | UnsetType = UNSET
     blocks: tuple[BlockAnswer, ...] | UnsetType = UNSET
+    equals: tuple[VariantValue, ...] | UnsetType = UNSET
+    more: int | UnsetType = UNSET
 
 
 class EventRejected(_Message, frozen=True, gc=False, tag="event.rejected"):

@@ -53,6 +53,8 @@ class Recommendation(Struct, frozen=True, kw_only=True, gc=False):
     interactions: tuple[Interaction, ...] | UnsetType = UNSET
     pareto: tuple[TradeOff, ...] | UnsetType = UNSET
     blocks: tuple[BlockAnswer, ...] | UnsetType = UNSET
+    equals: tuple[VariantValue, ...] | UnsetType = UNSET
+    more: int | UnsetType = UNSET
 
 
 class _Evidence(Struct, frozen=True, kw_only=True, gc=False):
@@ -135,6 +137,8 @@ def recommend(
             BlockAnswer(name=blocks[one.block], value=values[one.value], probability=one.probability) for one in under
         )
         or UNSET,
+        equals=tuple(values[one] for one in sorted(verdict.equals)) if len(verdict.equals) > 1 else UNSET,
+        more=UNSET if verdict.more is None else verdict.more,
     )
 
 

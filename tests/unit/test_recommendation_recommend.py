@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bus.contracts.fields import VariantValue
@@ -270,6 +271,18 @@ def test_equal_metrics_are_no_real_difference() -> None:
     assert answer.tier == "strong"
     assert answer.sentence.startswith("no real difference between the values of steps")
     assert column(answer, "p_best") == pytest.approx([1 / 3] * 3)
+    assert answer.equals == (0, 2.5, "euler a")
+    assert answer.more is UNSET
+
+
+def test_what_would_decide_is_a_number_where_the_sentence_says_it() -> None:
+    """So a page can say how many more ratings help; a decided question has neither it nor equals of one value."""
+    close = stars([(0, 0, 4), (0, 1, 3), (1, 0, 3), (1, 1, 3)], CANDIDATES[:2])
+    assert close.tier == "some"
+    assert isinstance(close.more, int)
+    assert "would decide" in close.sentence
+    clear = stars([(0, seed, 5) for seed in range(6)] + [(1, seed, 1) for seed in range(6)], CANDIDATES[:2])
+    assert (clear.tier, clear.more, clear.equals) == ("strong", UNSET, UNSET)
 
 
 @pytest.mark.parametrize(

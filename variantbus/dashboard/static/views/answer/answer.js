@@ -6,8 +6,9 @@ import { complain, say } from "../../base/toast.js";
 import { numberText, percent } from "../../base/text.js";
 import { pictures, state } from "../../data/state.js";
 import { curve, inOrder, isRuledOut } from "./curve.js";
-import { objectiveChoice } from "./objective.js";
-import { putAway } from "./putaway.js";
+import { archive, deleteForGood, resultsOf } from "../../experiment/putaway.js";
+import { objectiveChoice } from "../../feedback/objective.js";
+import { html, render } from "../../base/html.js";
 import { valueKey, valueText } from "../../data/values.js";
 
 const LINE = 34; // px
@@ -22,8 +23,8 @@ export function answerView(id) {
   const why = h("ul", { class: "why" });
   const table = h("div", { class: "wide", role: "region", "aria-label": "Values", tabindex: 0 });
   const variables = h("div", { class: "wide", role: "region", "aria-label": "Variables", tabindex: 0, hidden: true });
-  const choice = objectiveChoice(id);
-  const away = putAway(id);
+  const choice = h("div", {});
+  const away = h("span", { class: "row" });
   const applied = h("div", { class: "applied" });
   const element = h(
     "section",
@@ -39,8 +40,8 @@ export function answerView(id) {
       h("button", { class: "primary", onclick: apply }, "Apply"),
       ["report.html", "export.json", "export.csv"].map((name) => h("a", { class: "button", href: of(id, name), download: true }, { "report.html": "Report", "export.json": "Export JSON", "export.csv": "Export CSV" }[name])),
       h("button", { onclick: rename }, "Rename"),
-      away.element,
-      choice.element,
+      away,
+      choice,
     ),
     applied,
   );
@@ -63,7 +64,7 @@ export function answerView(id) {
     if (!made) return;
     sentence.textContent = made.sentence;
     sentence.classList.toggle("problem", Boolean(made.problem));
-    choice.update();
+    render(objectiveChoice(id), choice);
     const points = seen(made.objective);
     const scale = scaleOf(made, points);
     const slowest = Math.max(...[...state.open.variants.values()].map((one) => one.duration_mean ?? 0), 1e-9);
@@ -115,6 +116,13 @@ export function answerView(id) {
     return found;
   }
 
+  function drawAway() {
+    const isArchived = state.open?.status?.archived;
+    const buttons = html`<button @click=${() => archive(id, isArchived)}>${isArchived ? "Unarchive" : "Archive"}</button>
+      <button class="danger" @click=${() => state.open.status && deleteForGood(state.open.status, resultsOf(state.open.variants.values()))}>Delete</button>`;
+    render(buttons, away);
+  }
+
   async function apply() {
     try {
       const response = await fetch(of(id, "job.toml"));
@@ -137,8 +145,8 @@ export function answerView(id) {
   }
 
   function update(changes) {
-    if (["all", "open", "status"].some((one) => changes.has(one))) away.update();
-    if (["open", "status", "variants", "recommendation"].some((one) => changes.has(one))) choice.update();
+    if (["all", "open", "status"].some((one) => changes.has(one))) drawAway();
+    if (["open", "status", "variants", "recommendation"].some((one) => changes.has(one))) render(objectiveChoice(id), choice);
     if (changes.has("open") || changes.has("all")) {
       isAsked = false;
       if (state.open?.status) ask();

@@ -5,7 +5,7 @@ import { h, fill, stars } from "../../base/dom.js";
 import { complain, say } from "../../base/toast.js";
 import { askedAbout, fullView, kindOf, together } from "../../results/media.js";
 import { pictures, state } from "../../data/state.js";
-import { decideBy, objectiveNow } from "../answer/objective.js";
+import { decideBy, objectiveNow } from "../../feedback/objective.js";
 import { conditionText, valueText } from "../../data/values.js";
 
 const PASSED = 100; // pictures that a request names at most, so that its address is no longer than proxies take

@@ -1,0 +1,36 @@
+// Archiving and deleting an experiment; to delete asks first.
+
+import { confirm } from "../base/dialog.js";
+import { complain, say } from "../base/toast.js";
+import { of, post } from "../data/api.js";
+
+const ENDED = ["completed", "partial", "failed", "cancelled"];
+
+/** Put an experiment into the archive, or take it out again. */
+export async function archive(id, isArchived) {
+  await change(id, isArchived ? "unarchive" : "archive", isArchived ? "taken out of the archive" : "archived: the list shows it under Archived");
+}
+
+/** Delete an experiment for good once the person has said so; `results` is how many it has, null if that is not known. */
+export async function deleteForGood(status, results) {
+  if (!ENDED.includes(status.status)) return complain("It has not ended. Cancel it first, or wait for its end.");
+  const count = results === null ? "results" : results === 1 ? "one result" : `${results} results`;
+  const lost = `Its jobs, ratings and ${count} are deleted for good; only results that another experiment has made, too, stay.`;
+  const text = `${lost} An export can be imported again, without the files.`;
+  if (!(await confirm(`Delete ${status.experiment_name}?`, text, { yes: "Delete for good" }))) return;
+  await change(status.experiment_id, "delete"); // all pages are told by an event
+}
+
+/** Return how many results the variants of an experiment have; what several jobs made counts once. */
+export function resultsOf(variants) {
+  return new Set([...variants].flatMap((one) => one.images.map((image) => image.sha256))).size;
+}
+
+async function change(id, what, said) {
+  try {
+    await post(of(id, what));
+    if (said) say(said);
+  } catch (error) {
+    complain(error.message);
+  }
+}
