@@ -114,10 +114,7 @@ def recommend(
         if verdict.more is not None:  # a look is one at a block, with all its seeds
             verdict = changed(verdict, more=round(verdict.more * evidence.crossing.seeds))
         under = evidence.crossing.best(chosen, margin, SURE, belief.fitting >= PROBABLY)
-    front = tuple(
-        TradeOff(value=values[one], seconds=float(seconds[one]), mean=float(as_read(belief.means, objective)[one]))
-        for one in front_of(belief, evidence.counts, seconds, margin)
-    )
+    front = _trade_offs(front_of(belief, evidence.counts, seconds, margin), belief, values, seconds, objective)
     told = told_of(belief, evidence.layout, values, margin, lambda scores: as_read(scores, objective))
     matters = effects_text(told.axes) if told and verdict.tier != "few" else ""
     return Recommendation(
@@ -140,6 +137,14 @@ def recommend(
         equals=tuple(values[one] for one in sorted(verdict.equals)) if len(verdict.equals) > 1 else UNSET,
         more=UNSET if verdict.more is None else verdict.more,
     )
+
+
+def _trade_offs(
+    front: Sequence[int], belief: Belief, values: Sequence[VariantValue], seconds: Array, objective: Objective
+) -> tuple[TradeOff, ...]:
+    """Return what the values of the front take, and what they bring."""
+    means = as_read(belief.means, objective)
+    return tuple(TradeOff(value=values[one], seconds=float(seconds[one]), mean=float(means[one])) for one in front)
 
 
 def margin_of(objective: Objective, belief: Belief) -> float:
