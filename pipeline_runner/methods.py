@@ -152,13 +152,13 @@ class JobMethods:
 
     def _cancel_job(self, job_id: str) -> tuple[int, list[str]]:
         try:
-            runs = self._service.cancel(self._get(job_id))
+            runs = self._service.cancel(self.find(job_id))
         except IllegalTransitionError as error:
             raise ControlError("conflict", str(error)) from None
         return 1, [job_id] if runs else []
 
     def _retry(self, params: JobParams) -> JobView:
-        job = self._get(params.job_id)
+        job = self.find(params.job_id)
         if job.learning_context:
             text = f"{job.job_id} belongs to {job.learning_context.experiment_id}, which has already counted its end"
             raise ControlError("conflict", text)
@@ -195,7 +195,7 @@ class JobMethods:
         return QueueReply(paused=queues.paused, lanes=lanes)
 
     def _show(self, params: JobParams) -> JobView:
-        job = self._get(params.job_id)
+        job = self.find(params.job_id)
         behind = None
         if job.state == "queued":
             store = self._service.store
@@ -226,7 +226,12 @@ class JobMethods:
                 found[job.job_id] = next(counters[key])
         return found
 
-    def _get(self, job_id: str) -> NormalizedJobRecord:
+    def find(self, job_id: str) -> NormalizedJobRecord:
+        """Return a job.
+
+        Raises:
+            ControlError: there is none of that id, or its row is damaged (`not_found`).
+        """
         try:
             job = self._service.store.get(job_id)
         except DamagedJobError as error:

@@ -42,6 +42,7 @@ from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.retries import OF_THE_SERVER, fault_of, storage_fault_of
 from pipeline_runner.queue.scores import write_scores
 from pipeline_runner.queue.service import JobService
+from pipeline_runner.queue_methods import QueueMethods
 from pipeline_runner.scoring.measuring import Measuring
 from pipeline_runner.scoring.registry import Scorers, spec_of
 
@@ -150,6 +151,7 @@ class Runner:
             scorers=self._measuring.scorers,
         )
         jobs.add_to(self.publisher.methods)
+        QueueMethods(self._service, jobs, self._fractions, self._wake).add_to(self.publisher.methods)
         self._rescoring = Rescoring(
             self._loop,
             self._service.store,
@@ -176,7 +178,7 @@ class Runner:
         """Write the ends of jobs, cancel the next batch, and give waiting jobs to workers."""
         self._awake = False
         try:
-            if self._service.cancel_some():
+            if self._service.cancel_some() | self._service.priorities.move_some():
                 self._wake()
             for job in self._advance():
                 self._pool.start(job)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from bus.console.options import LEARNING_CONTROL, RUNNER_CONTROL
-from bus.contracts.asyncapi import METHODS
+from bus.contracts.methods import METHODS
 from bus.protocol.control import ControlError, InfoReply
 from bus.transport.client import request
 from bus.transport.keys import Keys

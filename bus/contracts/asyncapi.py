@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
-from bus.contracts import adoption, archive, experiments, feedback, fields, finding, jobs, messages, outputs, runners
+from bus.contracts import fields, messages
+from bus.contracts.methods import BOTH, LEARNING, METHODS, RUNNER, Method
 from bus.contracts.schema_refs import referred
 from bus.contracts.topics import (
     EVENT_REJECTED,
@@ -29,17 +30,7 @@ from bus.contracts.topics import (
 from bus.protocol import topics
 from bus.protocol.control import (
     ID_LIMIT,
-    CheckParams,
-    CheckReply,
     ErrorBody,
-    FetchParams,
-    FetchReply,
-    InfoReply,
-    LatestParams,
-    LatestReply,
-    MetricsReply,
-    NoParams,
-    Role,
 )
 from bus.protocol.frames import PROTOCOL, FeedFrame, HeartbeatFrame, Record
 
@@ -48,8 +39,6 @@ ASYNCAPI: Final = "3.0.0"
 HOST: Final = "127.0.0.1"
 CONTENT_TYPE: Final = "application/msgpack"
 PORTS: Final = {"runnerFeed": 5560, "runnerControl": 5561, "learningFeed": 5570, "learningControl": 5571}
-RUNNER: Final = "runner"
-LEARNING: Final = "learning"
 SERVICES: Final = {RUNNER: "runner", LEARNING: "learning service"}
 PARAMETERS: Final = {
     "experiment": "The id of the experiment, percent-encoded as a token.",
@@ -83,74 +72,6 @@ TOPICS: Final = (
     Topic(IMAGES_COMPARED, ("experiment",), messages.ImagesCompared, LEARNING),
     Topic(RECOMMENDATION_UPDATED, ("experiment",), messages.RecommendationUpdated, LEARNING),
     Topic(EVENT_REJECTED, (), messages.EventRejected, LEARNING),
-)
-
-
-class Method(NamedTuple):
-    """What can be asked on a control socket."""
-
-    name: str
-    params: type[Struct]
-    result: Any
-    services: tuple[str, ...]
-    role: Role = "read"
-
-
-BOTH: Final = (RUNNER, LEARNING)
-METHODS: Final = (
-    Method("info", NoParams, InfoReply, BOTH),
-    Method("heartbeat", NoParams, dict[str, str], BOTH),
-    Method("check", CheckParams, CheckReply, BOTH),
-    Method("fetch", FetchParams, FetchReply, BOTH),
-    Method("latest", LatestParams, LatestReply, BOTH),
-    Method("metrics", NoParams, MetricsReply, BOTH),
-    Method("job.submit", jobs.SubmitParams, jobs.SubmitReply, (RUNNER,), "command"),
-    Method("job.check", jobs.SubmitParams, jobs.JobCheckReply, (RUNNER,), "command"),
-    Method("job.submitters", jobs.SubmittersParams, jobs.SubmittersReply, (RUNNER,), "command"),
-    Method("job.cancel", jobs.CancelParams, jobs.CancelReply, (RUNNER,), "command"),
-    Method("job.retry", jobs.JobParams, jobs.JobView, (RUNNER,), "command"),
-    Method("job.score", jobs.ScoreParams, jobs.ScoreReply, (RUNNER,), "command"),
-    Method("job.adopt", adoption.AdoptPictureParams, adoption.AdoptPictureReply, (RUNNER,), "command"),
-    Method("queue.pause", jobs.QueueParams, jobs.QueueReply, (RUNNER,), "command"),
-    Method("queue.resume", jobs.QueueParams, jobs.QueueReply, (RUNNER,), "command"),
-    Method("job.show", jobs.JobParams, jobs.JobView, (RUNNER,)),
-    Method("job.preview", jobs.JobParams, jobs.PreviewReply, (RUNNER,)),
-    Method("job.list", jobs.JobListParams, jobs.JobListReply, (RUNNER,)),
-    Method("job.find", finding.FindParams, finding.FindReply, (RUNNER,)),
-    Method("pipelines", NoParams, jobs.PipelinesReply, (RUNNER,)),
-    Method("output", outputs.OutputParams, outputs.OutputReply, (RUNNER,)),
-    Method("output.find", outputs.OutputFindParams, outputs.OutputFindReply, (RUNNER,)),
-    Method("output.owners", outputs.OutputOwnersParams, outputs.OutputOwnersReply, (RUNNER,)),
-    Method("output.remove", outputs.OutputRemoveParams, outputs.OutputRemoveReply, (RUNNER,), "command"),
-    Method("output.sweep", outputs.OutputSweepParams, outputs.OutputSweepReply, (RUNNER,), "command"),
-    Method("experiment.create", experiments.CreateParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.plan", experiments.PlanParams, experiments.PlanReply, (LEARNING,), "command"),
-    Method("experiment.cancel", experiments.ExperimentCancelParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.stop", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.extend", experiments.ExtendParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.retry", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.set", experiments.SetParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.rename", experiments.RenameParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.archive", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.unarchive", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.delete", experiments.ExperimentParams, experiments.DeletedReply, (LEARNING,), "command"),
-    Method("experiment.records", archive.RecordsParams, archive.RecordsReply, (LEARNING,)),
-    Method("experiment.adopt", adoption.AdoptParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.import", archive.ImportParams, archive.ImportReply, (LEARNING,), "command"),
-    Method("history", archive.HistoryParams, archive.HistoryReply, (LEARNING,)),
-    Method("experiment.recommend", experiments.ExperimentParams, messages.RecommendationUpdated, (LEARNING,)),
-    Method("experiment.show", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,)),
-    Method("experiment.list", experiments.ExperimentListParams, experiments.ExperimentListReply, (LEARNING,)),
-    Method("experiment.find", finding.FindParams, finding.FindReply, (LEARNING,)),
-    Method("runner.list", NoParams, runners.RunnerListReply, (LEARNING,)),
-    Method("runner.forget", runners.RunnerForgetParams, runners.RunnerForgetReply, (LEARNING,), "command"),
-    Method("image.rate", feedback.RateParams, feedback.RatedReply, (LEARNING,), "command"),
-    Method("rating.list", feedback.RatingListParams, feedback.RatingListReply, (LEARNING,)),
-    Method("rating.next", feedback.RatingNextParams, feedback.RatingNextReply, (LEARNING,)),
-    Method("rating.undo", experiments.ExperimentParams, feedback.RatedReply, (LEARNING,), "command"),
-    Method("comparison.next", experiments.ExperimentParams, feedback.PairReply, (LEARNING,)),
-    Method("comparison.add", feedback.CompareParams, feedback.ComparedReply, (LEARNING,), "command"),
-    Method("comparison.undo", experiments.ExperimentParams, feedback.ComparedReply, (LEARNING,), "command"),
 )
 
 

@@ -146,6 +146,10 @@ class PipelineQueues:
         for queue in self._queues.values():
             queue.end_rest_after(cancelled)
 
+    def all(self) -> list[tuple[str, PipelineQueue]]:
+        """Return the queues with their pipelines."""
+        return list(self._queues.items())
+
     @property
     def queued(self) -> int:
         """The number of waiting jobs of all pipelines."""

@@ -31,6 +31,7 @@ from pipeline_runner.queue.jobs import (
     started,
 )
 from pipeline_runner.queue.messages import completed_message, queued_message, started_message, topic_of
+from pipeline_runner.queue.priorities import Priorities
 from pipeline_runner.queue.repair import DamagedJobs
 from pipeline_runner.queue.retries import MAX_FAULTS, FailedVariants, fault_of, may_run_again, storage_fault_of
 from pipeline_runner.queue.store import JobStore
@@ -61,6 +62,7 @@ class JobService:
         self._began: dict[str, float] = {}  # when running jobs started, by the steady clock; none of an earlier process
         self.store = JobStore(log)
         self.damaged = DamagedJobs(log, self.store)
+        self.priorities = Priorities(log, self.store, self._moved)
         self._running: dict[str, NormalizedJobRecord] = {}  # as they are on disk
         self.queues = queues or PipelineQueues({}, 1, log.limits.queued_jobs)
         self._turns = Turns()
@@ -101,7 +103,8 @@ class JobService:
         self._check_capacity(requests)
         now = self._clock()
         with self._log.transaction(sync=True) as tx:
-            new = self.store.insert(tx, [new_record(request, now) for request in requests])
+            records = [self.priorities.applied(new_record(request, now)) for request in requests]
+            new = self.store.insert(tx, records)
             for record in new:
                 self.damaged.note_submitted(tx, record.job_id)
                 tx.append(topic_of(JOB_QUEUED, record.learning_context), queued_message(record))

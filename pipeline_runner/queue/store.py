@@ -68,6 +68,14 @@ class JobStore:
             rows.append((state, record, crc, number))
         tx.executemany(SQL["update"], rows)
 
+    def reprioritize(self, tx: Transaction, numbered: Iterable[Numbered]) -> None:
+        """Write the priorities of jobs whose numbers are given."""
+        rows = []
+        for number, one in numbered:
+            ((*_, record, crc),) = checked("jobs", [_row(number, one)])
+            rows.append((one.priority, record, crc, number))
+        tx.executemany(SQL["update_priority"], rows)
+
     def restore(self, tx: Transaction, number: int | None, record: NormalizedJobRecord) -> None:
         """Add a job that was there before, in its old place if that is known and free."""
         if number is None or self._log.query(SQL["select_number"], (number,)):
@@ -129,6 +137,15 @@ class JobStore:
     def unended(self, experiment_id: str, state: JobState, limit: int = INT64_MAX) -> list[NormalizedJobRecord]:
         """Return queued or running jobs of an experiment, oldest first."""
         return [self._read(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id, state, limit))]
+
+    def waiting_of(self, experiment_id: str, after: int, limit: int) -> list[Numbered]:
+        """Return queued jobs of an experiment behind a number, oldest first."""
+        rows = self._log.query(SQL["select_waiting_of"], (experiment_id, after, limit))
+        return [(number, self._read(record)) for number, record in rows]
+
+    def waiting_in(self, pipeline: str, priority: int, after: int, limit: int) -> list[tuple[int, str, str | None]]:
+        """Return number, id and experiment of queued jobs of one priority behind a number, in their order."""
+        return self._log.query(SQL["select_waiting_in"], (pipeline, priority, after, limit))
 
     def count_unended(self, experiment_id: str) -> int:
         """Count the jobs of an experiment that have not ended."""

@@ -53,6 +53,9 @@ SELECT number, state, record FROM jobs WHERE number > ? ORDER BY number LIMIT ?;
 -- update: write a job's new state.
 UPDATE jobs SET state = ?, record = ?, crc = ? WHERE number = ?;
 
+-- update_priority: write a job's new priority.
+UPDATE jobs SET priority = ?, record = ?, crc = ? WHERE number = ?;
+
 -- select: one job with its number.
 SELECT number, record FROM jobs WHERE job_id = ?;
 
@@ -70,6 +73,14 @@ SELECT record FROM jobs WHERE state = 'running' ORDER BY number;
 
 -- select_unended: jobs of an experiment that have not ended, of one state, oldest first.
 SELECT record FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running') AND state = ? ORDER BY number LIMIT ?;
+
+-- select_waiting_of: queued jobs of an experiment behind a number, oldest first.
+SELECT number, record FROM jobs
+WHERE experiment_id = ? AND state IN ('queued', 'running') AND state = 'queued' AND number > ? ORDER BY number LIMIT ?;
+
+-- select_waiting_in: queued jobs of a pipeline and priority behind a number, in their order.
+SELECT number, job_id, experiment_id FROM jobs INDEXED BY jobs_in_order
+WHERE state = 'queued' AND pipeline = ? AND priority = ? AND number > ? ORDER BY number LIMIT ?;
 
 -- count_unended: how many jobs of an experiment have not ended.
 SELECT count(*) FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running');

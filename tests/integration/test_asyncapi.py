@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from bus.console.options import LEARNING_CONTROL, RUNNER_CONTROL
-from bus.contracts.asyncapi import METHODS, PORTS, SERVICES, document
+from bus.contracts.asyncapi import PORTS, SERVICES, document
 from bus.contracts.fields import INT64_MAX
 from bus.contracts.messages import Message
+from bus.contracts.methods import METHODS
 from bus.protocol import topics
 from bus.protocol.frames import FeedFrame
 from bus.transport.server import MethodServer

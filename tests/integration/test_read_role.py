@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.contracts.asyncapi import METHODS
 from bus.contracts.fields import Config
+from bus.contracts.methods import METHODS
 from bus.protocol.control import Role
 from bus.transport.sockets import Frame
 from learning_service.service import LearningService

@@ -285,7 +285,10 @@ def test_the_file_of_another_service_is_a_line(data: Path) -> None:
     """As when a backup was put back under the wrong name."""
     shutil.copy(data / "runner.db", data / "learning.db")
 
-    assert "learning.db: is of another service, which has tables called outputs, reuse, runner" in verify(data).output
+    assert (
+        "learning.db: is of another service, which has tables called outputs, priorities, reuse, runner"
+        in verify(data).output
+    )
 
 
 def test_the_file_of_another_service_is_refused(data: Path) -> None:

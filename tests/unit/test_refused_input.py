@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from bus.contracts.asyncapi import METHODS
+from bus.contracts.methods import METHODS
 from bus.protocol.doors import strict, take
 from bus.protocol.validation import InvalidInputError, decode
 from tests.support.samples import Sample

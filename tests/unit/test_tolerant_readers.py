@@ -15,9 +15,9 @@ import learning_service
 import pipeline_runner
 import variantbus
 from bus.config.settings import Settings
-from bus.contracts.asyncapi import METHODS
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.messages import Message, RecommendationUpdated, decode_body
+from bus.contracts.methods import METHODS
 from bus.contracts.pipeline_specs import VariableSpec, check_value
 from bus.protocol.control import ControlError, ErrorBody
 from bus.protocol.doors import strict, take

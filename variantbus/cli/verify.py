@@ -30,12 +30,13 @@ from learning_service.storage.store import SQL as LEARNING
 from pipeline_runner.execution.reuse import SQL as REUSE
 from pipeline_runner.outputs import verification as outputs
 from pipeline_runner.outputs.index import SQL as OUTPUTS
+from pipeline_runner.queue.priorities import SQL as PRIORITIES
 from pipeline_runner.queue.store import SQL as RUNNER
 from variantbus.cli.output import json_option, json_text
 from variantbus.reports.text import count_text
 
 STORES: Final[Mapping[str, Stores]] = {  # of each database, by the names that the services give them
-    "runner": {"runner": RUNNER, "outputs": OUTPUTS, "reuse": REUSE},
+    "runner": {"runner": RUNNER, "outputs": OUTPUTS, "reuse": REUSE, "priorities": PRIORITIES},
     "learning": {
         "learning": LEARNING,
         "results": RESULTS,
