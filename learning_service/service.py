@@ -28,8 +28,9 @@ from learning_service.events.consumer import EventConsumer
 from learning_service.events.reconciliation import Reconciler
 from learning_service.events.router import LearningController
 from learning_service.experiments.selection import Selection
+from learning_service.feedback.comparisons import ComparisonService
 from learning_service.feedback.next_rating import NextRating
-from learning_service.feedback.ratings import FeedbackService
+from learning_service.feedback.ratings import RatingService
 from learning_service.planning.adaptive import AdaptiveSearch
 from learning_service.planning.cancellation import Cancellation
 from learning_service.planning.creation import Creation
@@ -120,7 +121,8 @@ class LearningService:
         """Answer requests about what is recorded of experiments, which concern no runner."""
         log, store, selection, methods = self._log, self._store, self._selection, self.publisher.methods
         Queries(store, self._recommender).register(methods)
-        FeedbackService(log, store).register(methods)
+        RatingService(log, store).register(methods)
+        ComparisonService(log, store).register(methods)
         NextRating(store).register(methods)
         self._recommender.register(methods)
         Importer(log, store, selection.shard, selection.max_variants).register(methods)

@@ -16,15 +16,28 @@ Digits = Annotated[
     Meta(pattern=r"\A[0-9a-f]{4,64}\Z", description="4 to 64 hexadecimal digits of the picture's hash"),
 ]  # a unique beginning suffices
 Side = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="64 hexadecimal digits, the picture's hash")]
+Time = Annotated[float, Meta(ge=0, le=1e11)]  # seconds since 1970, by the clock of whoever asks
 
 
 class RateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`image.rate`: nil as `stars` takes the rating back."""
+    """`image.rate`: nil as `stars` takes the rating back.
+
+    A client that gives `rated_at`, when the person said it, may repeat the request: it is counted once.
+    """
 
     experiment_id: Id
     image: Digits
     stars: Stars | None
     note: Annotated[str, Meta(max_length=2000)] = ""
+    rated_at: Time | None = None
+
+
+class UndoRatingParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`rating.undo`: the newest rating of the experiment, or of `image`; with `rated_at`, if it is the one of then."""
+
+    experiment_id: Id
+    image: Digits | None = None
+    rated_at: float | None = None
 
 
 class RatingView(Struct, frozen=True, kw_only=True):
@@ -76,6 +89,13 @@ class RatingListReply(Struct, frozen=True, kw_only=True):
     after: int | None
 
 
+class PairNextParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`comparison.next`: `passed` are pairs, left and right, that are not asked about now, as if they were answered."""
+
+    experiment_id: Id
+    passed: Annotated[list[tuple[Side, Side]], Meta(max_length=100)] = []
+
+
 class PairReply(Struct, frozen=True, kw_only=True):
     """`comparison.next`: the two images to show next, without their values; nil where there are no two to compare."""
 
@@ -86,12 +106,25 @@ class PairReply(Struct, frozen=True, kw_only=True):
 
 
 class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`comparison.add`: which of two images is better."""
+    """`comparison.add`: which of two images is better.
+
+    A client that gives `compared_at`, when the person said it, may repeat the request: it is counted once.
+    """
 
     experiment_id: Id
     left: Side
     right: Side
     outcome: Outcome
+    compared_at: Time | None = None
+
+
+class UndoComparisonParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`comparison.undo`: the newest answer of the experiment, or the newest of those with all that is given."""
+
+    experiment_id: Id
+    left: Side | None = None
+    right: Side | None = None
+    compared_at: float | None = None
 
 
 class ComparedReply(Struct, frozen=True, kw_only=True):
@@ -101,4 +134,5 @@ class ComparedReply(Struct, frozen=True, kw_only=True):
     right: str
     outcome: OutcomeWord
     compared: int  # answers that there are now
+    compared_at: float = 0.0
     hint: str = ""

@@ -245,7 +245,10 @@ class ImageRated(_Message, frozen=True, gc=False, tag="image.rated"):
 
 
 class ImagesCompared(_Message, frozen=True, gc=False, tag="images.compared"):
-    """A person has compared two images of different variants; nil as the outcome takes the newest such answer back."""
+    """A person has compared two images of different variants.
+
+    Nil as the outcome takes the newest answer back that is like this one in all else.
+    """
 
     experiment_id: str
     left: str  # content hashes

@@ -85,8 +85,8 @@ METHODS: Final = (
     Method("image.rate", feedback.RateParams, feedback.RatedReply, (LEARNING,), "command"),
     Method("rating.list", feedback.RatingListParams, feedback.RatingListReply, (LEARNING,)),
     Method("rating.next", feedback.RatingNextParams, feedback.RatingNextReply, (LEARNING,)),
-    Method("rating.undo", experiments.ExperimentParams, feedback.RatedReply, (LEARNING,), "command"),
-    Method("comparison.next", experiments.ExperimentParams, feedback.PairReply, (LEARNING,)),
+    Method("rating.undo", feedback.UndoRatingParams, feedback.RatedReply, (LEARNING,), "command"),
+    Method("comparison.next", feedback.PairNextParams, feedback.PairReply, (LEARNING,)),
     Method("comparison.add", feedback.CompareParams, feedback.ComparedReply, (LEARNING,), "command"),
-    Method("comparison.undo", experiments.ExperimentParams, feedback.ComparedReply, (LEARNING,), "command"),
+    Method("comparison.undo", feedback.UndoComparisonParams, feedback.ComparedReply, (LEARNING,), "command"),
 )

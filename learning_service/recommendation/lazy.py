@@ -22,7 +22,10 @@ class Statistics(NamedTuple):
         "Callable[[Sequence[Score] | Sequence[Preference], Sequence[Candidate], Objective, str, Sequence[str],"
         " Sequence[Score]], Recommendation]"
     )
-    next_pair: "Callable[[Mapping[int, VariantValue], Sequence[Picture], Sequence[Preference], int], Pair | None]"
+    next_pair: (
+        "Callable[[Mapping[int, VariantValue], Sequence[Picture], Sequence[Preference], int,"
+        " Collection[tuple[str, str]]], Pair | None]"
+    )
     next_picture: (
         "Callable[[Mapping[int, VariantValue], Sequence[Picture], Mapping[str, int], int, Collection[str], int,"
         " Limit | None], Suggestion]"

@@ -1,7 +1,7 @@
 """Which two pictures to compare next; a person sees them side by side, without their values."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
@@ -27,7 +27,11 @@ class Pair(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def next_pair(
-    values: Mapping[int, VariantValue], pictures: Sequence[Picture], judged: Sequence[Preference], seed: int
+    values: Mapping[int, VariantValue],
+    pictures: Sequence[Picture],
+    judged: Sequence[Preference],
+    seed: int,
+    passed: Collection[tuple[str, str]] = (),
 ) -> Pair | None:
     """Return the pair to compare next, or None if there are no two values with pictures that differ.
 
@@ -37,7 +41,8 @@ def next_pair(
     pair of values of which one more answer tells most: the expected fall of the variance of their difference, times the
     chances of both to be the best value; values that lie near each other tell about each other, so that what nobody has
     compared comes early by itself. Each value is on the left as often as on the right. What is left open is drawn, by
-    `seed` and the number of answers, so the same question gives the same pair.
+    `seed` and the number of answers, so the same question gives the same pair. `passed` are the hashes of pairs that
+    are not to come now: they count as asked, but nothing was said of them.
     """
     of_variant: dict[int, set[Picture]] = {}
     for picture in pictures:
@@ -47,8 +52,9 @@ def next_pair(
     by_variant = {variant: sorted(of_variant[variant]) for variant in variants}
     if len(variants) < 2:  # noqa: PLR2004 - a pair
         return None
-    random = np.random.default_rng([seed, len(judged)])
+    random = np.random.default_rng([seed, len(judged) + len(passed)])
     asked = Counter(_key(one.left, one.right) for one in judged)
+    asked.update(_pairs_of(passed, pictures))
     rounds = _rounds([by_variant[variant] for variant in variants], asked)
     if not np.isfinite(rounds.min()):
         return None
@@ -65,6 +71,18 @@ def next_pair(
     least = min(key for key, _ in choices)
     equal = [pair for key, pair in choices if key == least]
     return _placed(*equal[random.integers(len(equal))], judged, swap=bool(random.integers(2)))
+
+
+def _pairs_of(passed: Collection[tuple[str, str]], pictures: Sequence[Picture]) -> Iterator[tuple[Picture, Picture]]:
+    """Yield the pairs that hashes name: several where several variants or seeds made a picture."""
+    of_hash: dict[str, set[Picture]] = {sha256: set() for pair in passed for sha256 in pair}
+    for picture in pictures:
+        if picture.sha256 in of_hash:
+            of_hash[picture.sha256].add(picture)
+    for left, right in passed:
+        for one, other in product(of_hash[left], of_hash[right]):
+            if one.variant_index != other.variant_index:
+                yield _key(one, other)
 
 
 def _key(one: Picture, other: Picture) -> tuple[Picture, Picture]:

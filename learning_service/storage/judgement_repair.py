@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import cast
 
+from msgspec.structs import replace
+
 from bus.contracts.messages import ImageRated, ImagesCompared, Message, Outcome
 from bus.contracts.topics import IMAGE_RATED, IMAGES_COMPARED
 from bus.eventlog.damage import DamagedRow
@@ -58,8 +60,10 @@ def repair_comparisons(log: Log, work: UnitOfWork, store: LearningStore, rows: l
             before = said.setdefault(one.experiment_id, [])
             if one.outcome:
                 before.append(one)
-            elif before:  # it takes the newest one back
-                before.pop()
+            else:  # it takes the newest one back that is like it
+                place = next((at for at in reversed(range(len(before))) if _is_like(before[at], one)), None)
+                if place is not None:
+                    del before[place]
     restored = 0
     for experiment_id, published in said.items():
         if work.find(experiment_id) is None:
@@ -81,6 +85,10 @@ def _published(log: Log, prefix: str) -> Iterator[Message]:
         page = log.fetch(prefix, after)
         yield from readable(page.records)
         after = page.next
+
+
+def _is_like(one: ImagesCompared, other: ImagesCompared) -> bool:
+    return replace(one, outcome=None) == replace(other, outcome=None)
 
 
 def _said(row: ComparisonRow) -> tuple[str, int, str, int, str, float]:

@@ -70,6 +70,10 @@ class Judgements:
         rows = self._log.query(SQL["select_rating"], (experiment_id, sha256))
         return RatingRow(*rows[0]) if rows else None
 
+    def was_rated(self, experiment_id: str, sha256: str, rated_at: float) -> bool:
+        """Return whether a picture was rated at this very time."""
+        return bool(self._log.query(SQL["select_rating_of_time"], (experiment_id, sha256, rated_at)))
+
     def undo_rating(self, tx: Transaction, experiment_id: str) -> str | None:
         """Undo the newest rating; return its picture, None if there is none."""
         rows = self._log.query(SQL["select_newest_rating"], (experiment_id,))
@@ -78,6 +82,14 @@ class Judgements:
         number, sha256 = rows[0]
         tx.execute(SQL["delete_rating"], (number,))
         return str(sha256)
+
+    def undo_rating_of(self, tx: Transaction, experiment_id: str, sha256: str, rated_at: float | None) -> bool:
+        """Undo the newest rating of a picture, if one time is given only that of then; return whether there was one."""
+        rows = self._log.query(SQL["select_newest_rating_of"], (experiment_id, sha256))
+        if not rows or rated_at not in (None, rows[0][1]):
+            return False
+        tx.execute(SQL["delete_rating"], (rows[0][0],))
+        return True
 
     def compare(self, tx: Transaction, experiment_id: str, comparison: ComparisonRow) -> None:
         """Record a comparison of two pictures."""
@@ -106,14 +118,16 @@ class Judgements:
         rows = self._log.query(SQL["select_newest_comparison"], (experiment_id,))
         return int(rows[0][0]) if rows else 0
 
-    def undo_comparison(self, tx: Transaction, experiment_id: str) -> ComparisonRow | None:
-        """Undo the newest comparison and return it; None if there is none."""
-        rows = self._log.query(SQL["select_newest_comparison"], (experiment_id,))
-        if not rows:
-            return None
-        number, *columns = rows[0]
+    def comparison(
+        self, experiment_id: str, left: str | None, right: str | None, compared_at: float | None
+    ) -> tuple[int, ComparisonRow] | None:
+        """Return the newest comparison with all that is given, behind its number; None if there is none."""
+        rows = self._log.query(SQL["select_comparison_of"], (experiment_id, left, right, compared_at))
+        return (rows[0][0], _comparison(rows[0][1:])) if rows else None
+
+    def undo_comparison(self, tx: Transaction, number: int) -> None:
+        """Undo a comparison."""
         tx.execute(SQL["delete_comparison"], (number,))
-        return _comparison(tuple(columns))
 
 
 def _rating(row: tuple[int, str, int, float, bytes]) -> RatingRow:

@@ -47,8 +47,14 @@ WHERE stars IS NOT NULL;
 -- select_rating: what holds of one picture.
 SELECT sha256, stars, note, rated_at FROM ratings WHERE experiment_id = ? AND sha256 = ? ORDER BY number DESC LIMIT 1;
 
+-- select_rating_of_time: whether a picture was rated at this time, so that a request that is repeated counts once.
+SELECT 1 FROM ratings WHERE experiment_id = ? AND sha256 = ? AND rated_at = ? LIMIT 1;
+
 -- select_newest_rating: the one to undo.
 SELECT number, sha256 FROM ratings WHERE experiment_id = ? ORDER BY number DESC LIMIT 1;
+
+-- select_newest_rating_of: the one to undo of one picture.
+SELECT number, rated_at FROM ratings WHERE experiment_id = ? AND sha256 = ? ORDER BY number DESC LIMIT 1;
 
 -- delete_rating: undo it.
 DELETE FROM ratings WHERE number = ?;
@@ -65,9 +71,13 @@ FROM comparisons WHERE experiment_id = ? AND number > ? ORDER BY number LIMIT ?;
 -- count_comparisons: how many there are.
 SELECT count(*) FROM comparisons WHERE experiment_id = ?;
 
--- select_newest_comparison: the one to undo.
+-- select_comparison_of: the newest one with all that is given.
 SELECT number, left_variant, left_repeat, left_sha256, right_variant, right_repeat, right_sha256, outcome, compared_at
-FROM comparisons WHERE experiment_id = ? ORDER BY number DESC LIMIT 1;
+FROM comparisons WHERE experiment_id = ?1 AND (?2 IS NULL OR left_sha256 = ?2) AND (?3 IS NULL OR right_sha256 = ?3)
+    AND (?4 IS NULL OR compared_at = ?4) ORDER BY number DESC LIMIT 1;
+
+-- select_newest_comparison: its number.
+SELECT number FROM comparisons WHERE experiment_id = ? ORDER BY number DESC LIMIT 1;
 
 -- delete_comparison: undo it.
 DELETE FROM comparisons WHERE number = ?;

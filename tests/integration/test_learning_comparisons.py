@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bus.contracts.feedback import ComparedReply, RatingNextReply
+from bus.contracts.feedback import ComparedReply, PairReply, RatingNextReply
 from bus.contracts.messages import JobResult
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from learning_service.experiments.judgements import Picture, Preference
-from learning_service.feedback.ratings import choose_sides
+from learning_service.feedback.comparisons import choose_sides
 from learning_service.storage import judgements
 from tests.support.factories import EXPERIMENT, image, well
 from tests.support.feedback_requests import FeedbackRequests, sha
@@ -79,11 +79,61 @@ def test_a_comparison_is_an_event_and_its_undo_another_one(log: Log) -> None:
     assert len(feedback.judged) == 4
 
 
-def test_an_answer_that_is_sent_twice_counts_twice(log: Log) -> None:
-    """A person may say the same again; so a client without a reply looks at `compared` first."""
+def test_an_answer_that_is_sent_twice_counts_twice_unless_it_has_its_time(log: Log) -> None:
+    """A person may say the same again; so a client without a reply looks at `compared` first, or tells a time."""
     feedback = FeedbackRequests(log)
-
     assert [feedback.compare(0, 10).compared for _ in range(2)] == [1, 2]
+
+    once = {"left": sha(0), "right": sha(10), "outcome": "tie", "compared_at": 1.5}
+    replies = [feedback.ask("comparison.add", ComparedReply, **once) for _ in range(2)]
+
+    assert replies[0] == replies[1]
+    assert (replies[0].compared, replies[0].compared_at) == (3, 1.5)
+    assert len(feedback.compared()) == 3
+    for name, value in {"left": 20, "compared_at": 1.25}.items():
+        changed = once | {name: sha(value) if isinstance(value, int) else value}
+        assert feedback.ask("comparison.add", ComparedReply, **changed).compared > 3
+
+
+def test_any_comparison_can_be_taken_back_once(log: Log) -> None:
+    """The one that is named, wherever it stands; another question comes then, and there is nothing to do twice."""
+    feedback = FeedbackRequests(log)
+    times = (1.5, 2.5, 3.5)
+    for at, outcome in zip(times, ("left", "tie", "left"), strict=True):
+        said = {"left": sha(0), "right": sha(10), "outcome": outcome, "compared_at": at}
+        feedback.ask("comparison.add", ComparedReply, **said)
+    assert feedback.pair().compared == 3
+    named = {"left": sha(0), "right": sha(10), "compared_at": 2.5}
+
+    undone = feedback.ask("comparison.undo", ComparedReply, **named)
+
+    assert (undone.outcome, undone.compared, undone.compared_at) == ("tie", 2, 2.5)
+    assert feedback.compared()[-1] == (0, 1, None)
+    assert feedback.pair().compared == 2
+    with pytest.raises(ControlError, match="exp-1 has no such comparison") as refused:
+        feedback.ask("comparison.undo", ComparedReply, **named)
+    assert refused.value.code == "not_found"
+    kept = feedback.store.judgements.comparisons(EXPERIMENT)
+    assert [one.compared_at for one in kept] == [1.5, 3.5]
+
+
+def test_a_pair_that_is_passed_does_not_come_now(log: Log) -> None:
+    """So that a page has the next one before this one is answered; the question itself stays."""
+    feedback = FeedbackRequests(log)
+    first = feedback.pair()
+    assert first.left
+    assert first.right
+    passed: list[tuple[str, str]] = []
+    while len(passed) < 6:
+        pair = feedback.ask("comparison.next", PairReply, passed=passed)
+        assert pair.left
+        assert pair.right
+        passed.append((pair.left.sha256, pair.right.sha256))
+
+    assert len({frozenset(pair) for pair in passed}) == 6
+    assert feedback.pair() == first
+    with pytest.raises(ControlError, match="passed"):
+        feedback.ask("comparison.next", PairReply, passed=[["a", "b"]])
 
 
 @pytest.mark.parametrize(

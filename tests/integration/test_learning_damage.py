@@ -3,7 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from bus.contracts.experiments import (
     ExperimentListReply,
     ExperimentView,
 )
-from bus.contracts.feedback import ComparedReply, CompareParams, RatedReply, RateParams
+from bus.contracts.feedback import ComparedReply, CompareParams, RatedReply, RateParams, UndoComparisonParams
 from bus.contracts.topics import EXPERIMENT_STATUS, STATE_TOPICS
 from bus.eventlog.errors import DiskError
 from bus.eventlog.log import Log
@@ -107,9 +107,12 @@ def judged(services: Services) -> tuple[ScriptedRunner, ServiceThread[LearningSe
     for image, stars in (("aaaa", 5), ("aaaa", None), ("bbbb", 4)):
         rate = RateParams(experiment_id=EXPERIMENT, image=image, stars=stars)
         request(address_of(learning), "image.rate", rate, RatedReply)
-    for outcome in ("left", "right"):
-        compare = CompareParams(experiment_id=EXPERIMENT, left=AA, right=BB, outcome=outcome)
+    outcomes: list[Literal["tie", "left", "right"]] = ["tie", "left", "right"]
+    for number, outcome in enumerate(outcomes):
+        compare = CompareParams(experiment_id=EXPERIMENT, left=AA, right=BB, outcome=outcome, compared_at=number)
         request(address_of(learning), "comparison.add", compare, ComparedReply)
+    undo = UndoComparisonParams(experiment_id=EXPERIMENT, compared_at=0.0)  # not the newest one
+    request(address_of(learning), "comparison.undo", undo, ComparedReply)
     return runner, learning
 
 

@@ -63,6 +63,45 @@ def test_the_newest_rating_holds_and_can_be_taken_back(feedback: FeedbackRequest
     assert feedback.rated() == [(0, "0000", 1), (0, "0000", 5), (0, "0000", None)]
 
 
+def test_a_rating_with_its_time_counts_once_however_often_it_is_sent(feedback: FeedbackRequests) -> None:
+    """Nothing is published again, and one undo takes it back; also after a later one has replaced it."""
+    said = {"image": sha(0), "stars": 4, "note": "sharp", "rated_at": 1.5}
+    first = feedback.ask("image.rate", RatedReply, **said)
+    assert (first.stars, first.rated_at, first.rated) == (4, 1.5, 1)
+    assert feedback.ask("image.rate", RatedReply, **said) == first
+    assert len(feedback.rated()) == 1
+    feedback.rate(sha(0), 2)
+
+    assert feedback.ask("image.rate", RatedReply, **said).stars == 2
+
+    assert feedback.ask("rating.undo", RatedReply).stars == 4
+    assert feedback.ask("rating.undo", RatedReply).stars is None
+    assert feedback.ratings() == {}
+    with pytest.raises(ControlError, match="rated_at"):
+        feedback.ask("image.rate", RatedReply, **{**said, "rated_at": -1.0})
+
+
+def test_the_rating_of_any_picture_is_taken_back_once(feedback: FeedbackRequests) -> None:
+    """The one of that time, so that an undo that is sent again does not take an earlier one back, too."""
+    for at, stars in ((1.5, 1), (2.5, 5)):
+        feedback.ask("image.rate", RatedReply, image=sha(0), stars=stars, rated_at=at)
+    feedback.rate(sha(10), 3)
+    undo = {"image": sha(0), "rated_at": 2.5}
+
+    undone = feedback.ask("rating.undo", RatedReply, **undo)
+
+    assert (undone.sha256, undone.stars, undone.rated_at, undone.rated) == (sha(0), 1, 1.5, 2)
+    with pytest.raises(ControlError, match="has no such rating any more") as refused:
+        feedback.ask("rating.undo", RatedReply, **undo)
+    assert refused.value.code == "not_found"
+    assert feedback.ask("rating.undo", RatedReply, image="0000").stars is None
+    with pytest.raises(ControlError, match="has no such rating any more"):
+        feedback.ask("rating.undo", RatedReply, image="0000")
+    with pytest.raises(ControlError, match="image: missing"):
+        feedback.ask("rating.undo", RatedReply, rated_at=2.5)
+    assert feedback.ratings() == {1: (3.0, 1)}
+
+
 def test_the_next_picture_to_rate_comes_without_its_value_until_all_are_rated(feedback: FeedbackRequests) -> None:
     """One that is passed is not asked; asking changes nothing."""
 

@@ -14,8 +14,9 @@ from bus.transport.server import MethodServer
 from learning_service.events.router import LearningController
 from learning_service.events.staging import Staging
 from learning_service.experiments.plan import PlannedJob, job_id
+from learning_service.feedback.comparisons import ComparisonService
 from learning_service.feedback.next_rating import NextRating
-from learning_service.feedback.ratings import FeedbackService
+from learning_service.feedback.ratings import RatingService
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 from tests.support.factories import EXPERIMENT, JobScript, context, messages, plan_jobs, planned_experiment, well
@@ -38,7 +39,8 @@ class FeedbackRequests:
         self.judged: list[str] = []  # what whoever draws conclusions was told, by judgements alone
         self._controller = LearningController()
         self._methods = MethodServer(REFUSALS)
-        FeedbackService(log, self.store).register(self._methods)
+        RatingService(log, self.store).register(self._methods)
+        ComparisonService(log, self.store).register(self._methods)
         NextRating(self.store).register(self._methods)
         if pictures is None:
             pictures = {(index, repeat): (10 * index + repeat,) for index in range(len(VALUES)) for repeat in (0, 1)}

@@ -152,3 +152,19 @@ def test_where_some_pictures_are_the_same_the_others_are_asked_about() -> None:
 def test_values_that_give_the_same_pictures_cannot_be_compared() -> None:
     """There is nothing to see."""
     assert next_pair(PLAN, same_under(3, ["a", "b"])[:4], [], 1) is None
+
+
+def test_what_is_passed_counts_as_asked() -> None:
+    """Whichever side it was on, and of several values that made one picture each; a picture that is gone is nothing."""
+    shown = [
+        Picture(variant_index=value, repeat_index=0, sha256=sha256) for value, sha256 in ((0, "a"), (1, "a"), (2, "b"))
+    ]
+    shown.append(Picture(variant_index=3, repeat_index=0, sha256="c"))
+
+    def names(*passed: tuple[str, str]) -> set[str]:
+        pair = next_pair(PLAN, shown, [], 1, passed)
+        assert pair
+        return {pair.left.sha256, pair.right.sha256}
+
+    assert names(("a", "b"), ("c", "a"), ("gone", "a")) == {"b", "c"}
+    assert names(("b", "c"), ("b", "a")) == {"a", "c"}

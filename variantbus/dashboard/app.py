@@ -58,11 +58,8 @@ class Pages:
             Route(one, _json(lambda request, _: ask.experiment(_id(request)))),
             Route(f"{one}/records", _json(lambda request, _: ask.records(_id(request)))),
             Route(f"{one}/recommendation", _json(lambda request, _: ask.recommendation(_id(request)))),
-            Route(f"{one}/pair", _json(lambda request, _: ask.pair(_id(request)))),
-            Route(
-                f"{one}/next",
-                _json(lambda request, _: ask.next_picture(_id(request), request.query_params.get("passed", ""))),
-            ),
+            Route(f"{one}/pair", _json(lambda request, _: ask.pair(_id(request), _passed(request)))),
+            Route(f"{one}/next", _json(lambda request, _: ask.next_picture(_id(request), _passed(request)))),
             *changes,
             Route(f"{one}/export.json", _file(lambda name: ask.export(name, "json"), "application/json")),
             Route(f"{one}/export.csv", _file(lambda name: ask.export(name, "csv"), "text/csv")),
@@ -187,6 +184,10 @@ def _change(services: Services, what: str, request: Request, body: Any) -> Any:
 
 def _id(request: Request) -> str:
     return str(request.path_params["experiment_id"])
+
+
+def _passed(request: Request) -> str:
+    return request.query_params.get("passed", "")
 
 
 def _hash(request: Request) -> str:

@@ -84,9 +84,10 @@ class Services:
         """Return the present recommendation."""
         return ask_recommendation(self.learning, experiment_id, self._keys)
 
-    def pair(self, experiment_id: str) -> Any:
-        """Return the pictures to compare next."""
-        return self._ask("comparison.next", ExperimentParams(experiment_id=experiment_id))
+    def pair(self, experiment_id: str, passed: str) -> Any:
+        """Return the pictures to compare next; `passed` are other pairs: `LEFT.RIGHT,LEFT.RIGHT`, with their hashes."""
+        pairs = [one.split(".") for one in passed.split(",") if one]
+        return self._ask("comparison.next", {"experiment_id": experiment_id, "passed": pairs})
 
     def next_picture(self, experiment_id: str, passed: str) -> Any:
         """Return the picture to rate next; `passed` are the hashes of others, separated by commas."""

@@ -21,7 +21,7 @@ export function watch(told) {
 
 /** Show an experiment, or none. */
 export function look(id) {
-  state.open = id ? { id, status: null, variants: new Map(), cells: new Map(), ratings: new Map(), recommendation: null, error: "" } : null;
+  state.open = id ? { id, status: null, variants: new Map(), cells: new Map(), ratings: new Map(), comparisons: [], recommendation: null, error: "" } : null;
   connect();
 }
 
@@ -123,6 +123,7 @@ async function loadOpen(open) {
   for (const [key, known] of open.cells) if (!cells.has(key) && !["failed", "cancelled"].includes(known.state)) cells.set(key, known);
   open.cells = cells;
   open.ratings = new Map(records.records.ratings.map((one) => [one.sha256, one]));
+  open.comparisons = records.records.comparisons;
   changed("open");
 }
 
@@ -160,12 +161,8 @@ const TAKERS = {
     const known = context && state.open.cells.get(cellKey(context.variant_index, context.repeat_index));
     if (known) moveCell(body, known.state, { ...known, metrics: { ...known.metrics, ...body.metrics } });
   },
-  "image.rated": (body) => {
-    if (body.stars === null) state.open.ratings.delete(body.sha256);
-    else state.open.ratings.set(body.sha256, body);
-    changed("ratings");
-  },
-  "images.compared": () => changed("ratings"),
+  "image.rated": (body) => takeRating(body),
+  "images.compared": (body) => takeComparison(body),
   "recommendation.updated": (body) => {
     state.open.recommendation = body;
     changed("recommendation");
@@ -182,6 +179,22 @@ function take({ topic, body }) {
   if (!isOurs && !isForAll) return;
   if (topic !== "event.rejected." && !isForAll && !state.open) return;
   TAKERS[body.type]?.(body);
+}
+
+/** Take what holds of a picture now. */
+export function takeRating(body) {
+  if (body.stars === null) state.open.ratings.delete(body.sha256);
+  else state.open.ratings.set(body.sha256, body);
+  changed("ratings");
+}
+
+/** Take a comparison, or that one is taken back: it has no outcome then. */
+export function takeComparison(body) {
+  const open = state.open;
+  const at = open.comparisons.findLastIndex((one) => one.compared_at === body.compared_at && one.left === body.left && one.right === body.right);
+  if (body.outcome === null) open.comparisons = open.comparisons.filter((_, place) => place !== at);
+  else if (at < 0) open.comparisons = [...open.comparisons, body];
+  changed("ratings");
 }
 
 /** The open experiment is no more. */
@@ -212,6 +225,11 @@ function moveCell(body, cellState, more = {}) {
   if (isOver && cellState === "running" && known.jobId === body.job_id) return; // an old event
   state.open.cells.set(key, cell(cellState, { ...more, jobId: body.job_id }));
   changed(`cell ${key}`);
+}
+
+/** Tell the views of a change that is not in the events. */
+export function notify(what) {
+  changed(what);
 }
 
 function changed(what) {
