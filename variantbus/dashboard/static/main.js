@@ -3,6 +3,7 @@
 import { html, render } from "./base/html.js";
 import { icon } from "./base/icons.js";
 import { parseRoute } from "./base/routes.js";
+import { rememberScroll } from "./base/scroll.js";
 import { applyTheme, theme, turnTheme } from "./base/theme.js";
 import { endToasts, say } from "./base/toast.js";
 import { look, state, watch } from "./data/state.js";
@@ -13,6 +14,11 @@ import { systemView } from "./views/system/system.js";
 import { unknownView } from "./views/unknown.js";
 
 const TITLES = { list: "Experiments", new: "New experiment", system: "System", compare: "Compare", unknown: "Not found" };
+const MAIN = [
+  { view: "list", href: "#/", text: "Experiments", icon: "list" },
+  { view: "new", href: "#/new", text: "New", icon: "plus" },
+  { view: "system", href: "#/system", text: "System", icon: "system" },
+];
 const MAKERS = {
   list: (route) => experimentsView(route),
   new: (route) => planView(route),
@@ -21,6 +27,7 @@ const MAKERS = {
   unknown: () => unknownView(),
 };
 const view = document.getElementById("view");
+const arrive = rememberScroll(view);
 let shown = null; // { route, view, leave }
 
 /** Show the view of the address; a view that is shown already is told where in it the address points. */
@@ -28,7 +35,8 @@ function goHere() {
   const route = parseRoute(location.hash);
   if (shown?.view.go && isSame(shown.route, route)) {
     shown.route = route;
-    return shown.view.go(route);
+    shown.view.go(route);
+    return arrive(shown.view.element, true);
   }
   shown?.leave();
   endToasts();
@@ -36,10 +44,8 @@ function goHere() {
   if (!shown || (state.open?.id ?? null) !== opened) look(opened);
   document.title = `${TITLES[route.view] ?? opened} – variantbus`;
   shown = { route, ...show(MAKERS[route.view](route)) };
-  view.scrollTo(0, 0);
-  for (const link of document.querySelectorAll(".top nav a")) {
-    link.setAttribute("aria-current", parseRoute(link.hash).view === route.view ? "page" : "false");
-  }
+  arrive(shown.view.element);
+  drawMain(route.view);
 }
 
 /** Return whether two addresses are of one view that can be told where to go. */
@@ -61,13 +67,19 @@ function show(made) {
   };
 }
 
+function drawMain(here) {
+  const link = (one) =>
+    html`<a href=${one.href} title=${one.text} aria-current=${one.view === here ? "page" : "false"}>${icon(one.icon)}<span>${one.text}</span></a>`;
+  render(MAIN.map(link), document.getElementById("main"));
+}
+
 function drawTheme() {
   applyTheme();
   const words = { system: "Colours: as the system says", light: "Colours: light", dark: "Colours: dark" };
   const button = document.getElementById("theme");
   button.title = words[theme()];
   button.setAttribute("aria-label", words[theme()]);
-  render(theme() === "system" ? html`${icon("light")}${icon("dark")}` : icon(theme()), button);
+  render(icon({ system: "half", light: "light", dark: "dark" }[theme()]), button);
 }
 
 function drawConnection() {

@@ -96,7 +96,7 @@ async function reload() {
     state.isLoaded = true;
   } catch (error) {
     if (open?.status && error.status === 404) return lose(open); // it was deleted while this page did not listen
-    if (open) open.error = error.message;
+    if (open) Object.assign(open, { error: error.message, isMissing: error.status === 404 });
     setTimeout(reload, 2000);
     changed("open");
   } finally {
@@ -109,7 +109,7 @@ async function reload() {
 
 async function loadOpen(open) {
   const [view, records] = await Promise.all([get(of(open.id)), get(of(open.id, "records"))]);
-  open.error = "";
+  Object.assign(open, { error: "", isMissing: false });
   takeStatus(open, view);
   for (const variant of view.variants) takeVariant(open, variant);
   open.recommendation = view.recommendation ?? null;

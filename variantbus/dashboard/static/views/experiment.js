@@ -1,8 +1,12 @@
-// The frame of the views of one experiment: its name, its state, the tabs.
+// The frame of the views of one experiment: its name, its state, what was run, and the tabs.
 
-import { html, render } from "../base/html.js";
+import { html, nothing, ref, render } from "../base/html.js";
+import { icon } from "../base/icons.js";
 import { linkTo } from "../base/routes.js";
+import { complain } from "../base/toast.js";
+import { of, post } from "../data/api.js";
 import { state } from "../data/state.js";
+import { allSettings, endedJobs, hasEnded, inShort, timeLeft } from "../experiment/facts.js";
 import { answerView } from "./answer/answer.js";
 import { gridView } from "./grid/grid.js";
 import { ratingView } from "./rate/rating.js";
@@ -10,6 +14,7 @@ import { ratingView } from "./rate/rating.js";
 const TABS = { grid: ["Pictures", gridView], rate: ["Rate", ratingView], answer: ["Answer", answerView] };
 
 export function experimentView({ id, tab, part, query }) {
+  let isRenamed = false; // by a person who types a name now
   const head = document.createElement("div");
   const inner = TABS[tab][1](id, { part, query });
   const element = document.createElement("div");
@@ -18,15 +23,58 @@ export function experimentView({ id, tab, part, query }) {
   element.append(head, inner.element);
 
   function draw() {
-    const { status, error } = state.open ?? {};
-    document.title = `${status?.experiment_name ?? id} – variantbus`;
+    const { status, error, isMissing } = state.open ?? {};
+    document.title = `${isMissing && !status ? "Not found" : (status?.experiment_name ?? id)} – variantbus`;
+    inner.element.hidden = Boolean(isMissing && !status);
+    if (inner.element.hidden) return render(missing(id), head);
     const link = ([name, [text]]) => html`<a href=${linkTo(["e", id, name])} aria-current=${name === tab ? "page" : "false"}>${text}</a>`;
     render(
-      html`<h1>${status?.experiment_name ?? id}</h1>
-        <p class="facts">${status ? facts(status, id) : error ? html`<span class="error">${error}</span>` : ""}</p>
+      html`<div class="title">${title(status)}${status ? actions() : nothing}</div>
+        <p class="facts">${status ? facts(status) : error ? html`<span class="error">${error}</span>` : "…"}</p>
+        ${status ? ran(id, status.definition) : nothing}
         <nav class="tabs" aria-label="Experiment">${Object.entries(TABS).map(link)}</nav>`,
       head,
     );
+  }
+
+  function title(status) {
+    const name = status?.experiment_name ?? id;
+    if (isRenamed) return renaming(name);
+    const edit = html`<button class="plain rename" title="Rename" aria-label="Rename" @click=${() => rename(true)}>${icon("edit")}</button>`;
+    return html`<h1>${name}</h1>${status ? edit : nothing}`;
+  }
+
+  function renaming(name) {
+    const keys = (event) => event.key === "Escape" && rename(false);
+    const begin = (input) => input && input !== document.activeElement && requestAnimationFrame(() => input.select());
+    return html`<form class="renaming" @submit=${save} @keydown=${keys}>
+      <input name="name" .defaultValue=${name} aria-label="Name" maxlength="200" required autocomplete="off" ${ref(begin)} />
+      <button class="primary">Save</button><button type="button" @click=${() => rename(false)}>Cancel</button>
+    </form>`;
+  }
+
+  function rename(isOn) {
+    isRenamed = isOn;
+    draw();
+    if (!isOn) head.querySelector(".rename")?.focus();
+  }
+
+  async function save(event) {
+    event.preventDefault();
+    const name = event.target.elements.name.value.trim();
+    if (!name) return;
+    try {
+      await post(of(id, "rename"), { name });
+      rename(false);
+    } catch (error) {
+      complain(error.message);
+    }
+  }
+
+  function actions() {
+    return html`<span class="actions">
+      <a class="button" href=${linkTo(["new"], { from: id })} title="Run again with changes">${icon("retry")}<span>Run again with changes</span></a>
+    </span>`;
   }
 
   return {
@@ -40,8 +88,30 @@ export function experimentView({ id, tab, part, query }) {
   };
 }
 
-function facts(status, id) {
-  const t = status.totals;
-  const parts = [`${t.completed} of ${t.jobs} jobs`, t.failed && `${t.failed} failed`, t.cancelled && `${t.cancelled} cancelled`, status.archived && "archived", status.search && `search: ${status.search.reason || status.search.state}`];
-  return html`<span class=${`chip ${status.status}`}>${status.status}</span> ${parts.filter(Boolean).join(", ")} · <code>${id}</code>`;
+function missing(id) {
+  return html`<h1>There is no such experiment</h1>
+    <p>None has the id <code>${id}</code>; it may have been deleted. <a href="#/">See all experiments</a>.</p>`;
+}
+
+function facts(status) {
+  const { totals: t, search } = status;
+  const isOver = hasEnded(status);
+  const parts = [
+    isOver && t.completed === t.jobs ? `${t.jobs} ${t.jobs === 1 ? "job" : "jobs"}` : `${endedJobs(status)} of ${t.jobs} jobs`,
+    t.failed && `${t.failed} failed`,
+    t.cancelled && `${t.cancelled} cancelled`,
+    timeLeft(status),
+    status.archived && "archived",
+    search && `search: ${search.reason || search.state}`,
+  ];
+  return html`<span class=${`chip ${status.status}`}>${status.status}</span> ${parts.filter(Boolean).join(" · ")}`;
+}
+
+/** What was run, in a line that unfolds to all settings. */
+function ran(id, definition) {
+  const row = ([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>`;
+  return html`<details class="ran">
+    <summary><span class="short">${inShort(definition).join(" · ")}</span></summary>
+    <dl tabindex="0" role="region" aria-label="All settings">${[...allSettings(definition), ["id", id]].map(row)}</dl>
+  </details>`;
 }
