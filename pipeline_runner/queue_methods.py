@@ -1,9 +1,11 @@
 """The methods of the runner's control socket for the order of its queue."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
 from bus.contracts.lifecycle import IllegalTransitionError
 from bus.contracts.queues import PrioritizeParams, PrioritizeReply, QueueListParams, QueueListReply, RunningJob
+from bus.contracts.servers import ServerView
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
 from bus.transport.server import MethodServer
@@ -18,10 +20,19 @@ class QueueMethods:
     """Tells in which order jobs will run, and changes it."""
 
     def __init__(
-        self, service: JobService, jobs: JobMethods, fractions: Fractions, changed: Callable[[], None]
+        self,
+        service: JobService,
+        jobs: JobMethods,
+        fractions: Fractions,
+        servers: Mapping[str, ServerView],
+        changed: Callable[[], None],
     ) -> None:
-        """Find jobs as `jobs` does; call `changed` when there are jobs to move, or another one may be next."""
-        self._service, self._jobs, self._fractions, self._changed = service, jobs, fractions, changed
+        """Find jobs as `jobs` does; call `changed` when there are jobs to move, or another one may be next.
+
+        `servers` are those of pipelines, as far as they have told of themselves.
+        """
+        self._service, self._jobs, self._fractions = service, jobs, fractions
+        self._servers, self._changed = servers, changed
         self._listing = Listing(service.store, service.queues)
 
     def add_to(self, methods: MethodServer) -> None:
@@ -48,7 +59,15 @@ class QueueMethods:
     def _list(self, params: QueueListParams) -> Steps[QueueListReply]:
         waiting, left = yield from self._listing.waiting(params.limit)
         running = [self._running(job) for job in self._service.store.running()]
-        return QueueListReply(running=running, waiting=waiting, left=left)
+        queues = self._service.queues
+        return QueueListReply(
+            paused=queues.paused,
+            running=running,
+            waiting=waiting,
+            left=left,
+            lanes=queues.views(time.monotonic(), self._service.end_awaited()),
+            servers=dict(self._servers),
+        )
 
     def _running(self, job: NormalizedJobRecord) -> RunningJob:
         fraction, elapsed = self._fractions.get(job.job_id, 0.0), self._service.elapsed(job.job_id)

@@ -12,6 +12,7 @@ from bus import __version__
 from bus.contracts.jobs import JobParams, PipelinesReply, PreviewReply, ScoreParams
 from bus.contracts.messages import ImageRef, JobError, JobProgress, JobResult
 from bus.contracts.scoring import ScoreSettings
+from bus.contracts.servers import ServerView
 from bus.contracts.topics import JOB_PROGRESS
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
@@ -35,7 +36,7 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.outputs.index import OutputIndex
 from pipeline_runner.outputs.methods import OutputMethods
 from pipeline_runner.pipelines import Pipeline
-from pipeline_runner.pipelines.registry import stages_of
+from pipeline_runner.pipelines.registry import server_of, stages_of
 from pipeline_runner.queue.capacity import PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler
 from pipeline_runner.queue.jobs import NormalizedJobRecord
@@ -81,6 +82,7 @@ class Runner:
         """
         self._log, self._loop, self._outputs, self._pipelines = log, loop, outputs, pipelines
         self._stages = {name: stages_of(name, pipeline) or {} for name, pipeline in pipelines.items()}
+        self._servers: dict[str, ServerView] = {}  # of pipelines that tell of theirs
         self._scorers = {name: spec_of(kind) for name, kind in (scorers or {}).items()}
         self._queues = PipelineQueues(
             {name: one.concurrency or workers for name, one in pipelines.items()}, workers, log.limits.queued_jobs
@@ -151,7 +153,7 @@ class Runner:
             scorers=self._measuring.scorers,
         )
         jobs.add_to(self.publisher.methods)
-        QueueMethods(self._service, jobs, self._fractions, self._wake).add_to(self.publisher.methods)
+        QueueMethods(self._service, jobs, self._fractions, self._servers, self._wake).add_to(self.publisher.methods)
         self._rescoring = Rescoring(
             self._loop,
             self._service.store,
@@ -256,6 +258,8 @@ class Runner:
             away = f"{pipeline}: cannot say what it takes; see the runner's log"
         else:
             self._stages[pipeline] = stages
+        if seen := server_of(pipeline, self._pipelines[pipeline]):
+            self._servers[pipeline] = seen
         if away:
             self._away(pipeline, away)
             self._queues[pipeline].end_rest()  # that it is away holds its jobs until the moment when it is back

@@ -58,6 +58,7 @@ METHODS: Final = (
     Method("pipelines", NoParams, jobs.PipelinesReply, (RUNNER,)),
     Method("output", outputs.OutputParams, outputs.OutputReply, (RUNNER,)),
     Method("output.find", outputs.OutputFindParams, outputs.OutputFindReply, (RUNNER,)),
+    Method("output.usage", NoParams, outputs.OutputUsageReply, (RUNNER,)),
     Method("output.owners", outputs.OutputOwnersParams, outputs.OutputOwnersReply, (RUNNER,)),
     Method("output.remove", outputs.OutputRemoveParams, outputs.OutputRemoveReply, (RUNNER,), "command"),
     Method("output.sweep", outputs.OutputSweepParams, outputs.OutputSweepReply, (RUNNER,), "command"),

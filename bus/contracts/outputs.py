@@ -37,6 +37,15 @@ class OutputFindParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prefix: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8,64}\Z", description="8 to 64 hexadecimal digits of a SHA-256")]
 
 
+class OutputUsageReply(Struct, frozen=True, kw_only=True):
+    """`output.usage`: how many results the runner has made and what they take; what is on their disk, in bytes."""
+
+    files: int
+    bytes: int
+    disk_total: int
+    disk_free: int
+
+
 class OutputView(Struct, frozen=True, kw_only=True):
     """One result, and the newest job that has made it."""
 

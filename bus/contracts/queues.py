@@ -5,6 +5,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from bus.contracts.fields import Id, Priority
+from bus.contracts.jobs import LaneView
+from bus.contracts.servers import ServerView
 
 
 class PrioritizeParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,8 +62,15 @@ class WaitingJobs(Struct, frozen=True, kw_only=True):
 
 
 class QueueListReply(Struct, frozen=True, kw_only=True):
-    """What runs, and what waits: of each pipeline in the order of running; `left` counts the jobs behind `limit`."""
+    """What runs, and what waits: of each pipeline in the order of running; `left` counts the jobs behind `limit`.
 
+    `paused`: all of it is. `lanes` are the queues of the pipelines, `servers` what those of them have told of
+    themselves that have one.
+    """
+
+    paused: bool
     running: list[RunningJob]
     waiting: list[WaitingJobs]
     left: int
+    lanes: dict[str, LaneView]
+    servers: dict[str, ServerView]

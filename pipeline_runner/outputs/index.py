@@ -12,12 +12,14 @@ from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.row_checksums import Value, checked
 from bus.eventlog.transaction import Transaction
+from bus.transport.steps import Steps
 from pipeline_runner.outputs import safe_paths
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
 SQL: Final = sql.load("pipeline_runner.outputs", "index.sql")
 COPIES: Final = 100  # files with the same hash that are tried where some are missing
 MATCHES: Final = 10
+USAGE_AT_ONCE: Final = 5000  # files that are counted in one step: some milliseconds
 logger = logging.getLogger(__name__)
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -54,6 +56,16 @@ class OutputIndex:
         self._log, self._root = log, root
         log.create_tables("outputs", SQL)
         self.begins_at = self._begin()  # unix seconds; older files may belong to jobs that it does not know
+
+    def usage(self) -> Steps[tuple[int, int]]:
+        """Return how many files jobs have made, and their bytes, some in each step."""
+        files, taken, last = 0, 0, ("", "")
+        while rows := self._log.query(SQL["select_sizes"], (*last, USAGE_AT_ONCE)):
+            files += len(rows)
+            taken += sum(size for _, _, size in rows)
+            last = rows[-1][:2]
+            yield None
+        return files, taken
 
     def repair(self, jobs: Iterable[NormalizedJobRecord]) -> None:
         """Make up for damaged rows from all jobs that have ended."""

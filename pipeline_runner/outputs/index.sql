@@ -48,6 +48,10 @@ INSERT OR REPLACE INTO ended_jobs (job_id, experiment_id, ended, crc) VALUES (?,
 -- select_copies: the files with a hash.
 SELECT DISTINCT path, media_type FROM outputs WHERE sha256 = ? LIMIT ?;
 
+-- select_sizes: the next files behind one, in their order, with their sizes.
+SELECT sha256, path, max(bytes) FROM outputs WHERE (sha256, path) > (?, ?) GROUP BY sha256, path ORDER BY sha256, path
+LIMIT ?;
+
 -- select_matches: the hashes in a range, each with the newest job that has made it.
 SELECT sha256, media_type, bytes, job_id, experiment_id, max(created) FROM outputs
 WHERE sha256 >= ? AND sha256 < ? GROUP BY sha256 ORDER BY sha256 LIMIT ?;

@@ -1,6 +1,7 @@
 """The methods of the control socket for results: read by hash, list owners, remove and sweep."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -17,11 +18,13 @@ from bus.contracts.outputs import (
     OutputReply,
     OutputSweepParams,
     OutputSweepReply,
+    OutputUsageReply,
 )
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
-from bus.protocol.control import ControlError
+from bus.protocol.control import ControlError, NoParams
 from bus.transport.server import MethodServer
+from bus.transport.steps import Steps
 from pipeline_runner.outputs import safe_paths, thumbnails
 from pipeline_runner.outputs.cleaning import Cleaner
 from pipeline_runner.outputs.files import Outputs, thumbnail_path
@@ -51,6 +54,7 @@ class OutputMethods:
         methods.add("output", OutputParams, self._output, role="read")
         methods.add("output.find", OutputFindParams, self._find, role="read")
         methods.add("output.owners", OutputOwnersParams, self._owners, role="read")
+        methods.add_steps("output.usage", NoParams, self._usage, role="read")
         methods.add("output.remove", OutputRemoveParams, self._remove)
         methods.add("output.sweep", OutputSweepParams, self._sweep)
 
@@ -105,6 +109,12 @@ class OutputMethods:
         experiments = self._index.owners(before, params.after or "", params.limit)
         found += [self._index.summary(one, before) for one in experiments if not self._index.is_at_work(one)]
         return OutputOwnersReply(owners=found, after=experiments[-1] if len(experiments) == params.limit else None)
+
+    def _usage(self, _params: NoParams) -> Steps[OutputUsageReply]:
+        files, taken = yield from self._index.usage()
+        # the folder is made with the first result, on the disk of the one above
+        disk = shutil.disk_usage(next(one for one in (self._root, *self._root.parents) if one.exists()))
+        return OutputUsageReply(files=files, bytes=taken, disk_total=disk.total, disk_free=disk.free)
 
     def _remove(self, params: OutputRemoveParams) -> OutputRemoveReply:
         owners: list[str | None] = [*params.experiment_ids, *([None] if params.outside else [])]

@@ -12,6 +12,7 @@ from bus.config.limits import DEFAULT_LIMITS
 from bus.contracts.fields import Config
 from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec
+from bus.contracts.servers import ServerView
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 
@@ -98,6 +99,10 @@ class Pipeline:
     def refresh(self) -> str:
         """Read again what the server offers, in a thread; return why it cannot be reached, "" if it can."""
         return ""
+
+    def seen(self) -> ServerView | None:
+        """Return what its server has told of itself at the last `refresh`, None where there is nothing to tell."""
+        return None
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Run a job and return its result; an exception fails the job, never the runner.

@@ -21,6 +21,8 @@ from pipeline_runner.pipelines.server_access import authorization, check_url, co
 CONNECT_SECONDS: Final = 5.0
 CANCEL_SECONDS: Final = 0.2  # until a cancellation is noticed
 LIST_SECONDS: Final = 10.0  # for requests that are answered at once
+HINT_SECONDS: Final = 5.0
+HINT_BYTES: Final = 1 << 20
 # of an answer once it is unpacked
 LIST_BYTES: Final = 64 << 20  # tens of thousands of names
 PICTURE_BYTES: Final = 512 << 20  # a batch of large pictures in base64 is below
@@ -122,6 +124,14 @@ class HttpClient:
                 `server_error` where it has more than `most` bytes.
         """
         return self._send("GET", f"{path}?{urlencode(query)}" if query else path, None, {}, (seconds, most))
+
+    def hint(self, path: str) -> Any:
+        """Return the JSON of an answer that nothing depends on, None where there is none that can be used."""
+        try:
+            reply = self.get(path, seconds=HINT_SECONDS, most=HINT_BYTES)
+            return reply.json() if reply.ok else None
+        except ServerFault:
+            return None
 
     def get_file(
         self,

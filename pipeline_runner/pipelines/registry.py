@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import msgspec
 
 from bus.contracts.pipeline_specs import StageSpec
+from bus.contracts.servers import ServerView
 from bus.protocol.validation import convert
 from pipeline_runner.pipelines.base import Pipeline, Setup
 
@@ -38,6 +39,16 @@ def stages_of(name: str, pipeline: Pipeline) -> dict[str, StageSpec] | None:
         logger.exception("pipeline %s cannot say what it takes", name)
         return None
     return stages
+
+
+def server_of(name: str, pipeline: Pipeline) -> ServerView | None:
+    """Return what is known of the server of a pipeline, None where that is nothing, or cannot be sent."""
+    try:
+        seen = pipeline.seen()
+        return None if seen is None else convert(msgspec.to_builtins(seen), ServerView)
+    except Exception:
+        logger.exception("pipeline %s cannot tell of its server", name)
+        return None
 
 
 class _Numbers(msgspec.Struct):

@@ -15,9 +15,10 @@ from PIL import Image
 
 from bus.contracts.jobs import JobListReply
 from bus.contracts.messages import ImageRef
-from bus.contracts.outputs import OutputFindReply
+from bus.contracts.outputs import OutputFindReply, OutputUsageReply
 from bus.eventlog.log import Log
 from bus.protocol.control import PAGE_BYTES, ControlError
+from bus.transport.client import request
 from pipeline_runner.outputs.files import thumbnail_path
 from tests.support.factories import context
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
@@ -376,3 +377,16 @@ def test_a_damaged_thumbnail_is_made_anew(painting_runner: PaintingRunner, caplo
     (painting_runner.root / image.path).unlink()
     with pytest.raises(ControlError, match="has no thumbnail"):
         painting_runner.output(image.sha256, thumbnail=True)
+
+
+def test_what_all_results_take(painting_runner: PaintingRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file counts once; two with one content are in the folders of two jobs."""
+    monkeypatch.setattr("pipeline_runner.outputs.index.USAGE_AT_ONCE", 2)
+    for number, data in enumerate((b"one", b"two!", b"three", b"one")):
+        painting_runner.painter.data = [data]
+        painting_runner.paint(f"job-{number}")
+
+    found = request(painting_runner.address, "output.usage", {}, OutputUsageReply)
+
+    assert (found.files, found.bytes) == (4, 15)
+    assert 0 < found.disk_free < found.disk_total

@@ -7,13 +7,28 @@ import json
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.servers.websocket import WebSocket
 
 if TYPE_CHECKING:
     from tests.servers.comfyui import FakeComfy
+
+SYSTEM_STATS: Final = {
+    "system": {"os": "posix", "ram_total": 67_000_000_000, "comfyui_version": "0.3.40", "argv": ["main.py"]},
+    "devices": [
+        {
+            "name": "cuda:0 NVIDIA GeForce RTX 3090 : cudaMallocAsync",
+            "type": "cuda",
+            "index": 0,
+            "vram_total": 25296044032,
+            "vram_free": 20126367744,
+            "torch_vram_total": 4194304000,
+            "torch_vram_free": 12582912,
+        }
+    ],
+}
 
 
 class Request(NamedTuple):
@@ -79,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {"exec_info": {"queue_remaining": len(fake.pending)}})
         elif path == "/queue":
             self._answer(*fake.get_queue())
+        elif path == "/system_stats":
+            self._answer(200, SYSTEM_STATS)
         elif path == "/object_info":
             self._answer(200, fake.object_info)
         elif path.startswith("/object_info/"):

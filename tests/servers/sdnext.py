@@ -129,6 +129,7 @@ class FakeSdnext:
         found: dict[str, Callable[[], Any]] = {
             "progress": self._progress,
             "status": lambda: {"uptime": 60, "task": self.engine.job, "current": self.engine.page_task, "queued": 0},
+            "memory": lambda: {"ram": {"free": 1.5, "used": 1.5, "total": 3.0}, "cuda": {"error": "unavailable"}},
             "log": lambda: self.engine.lines if self.behaviour.logs else None,
             "history": lambda: self._history(query.get("id", "")),
             "txt2img": lambda: self.engine.work("API-TXT", body),

@@ -20,6 +20,15 @@ from tests.servers.webui_settings import VAES, Refused, sha256_of
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 API: Final = "/sdapi/v1"
+# the total of the machine follows from a share of it, so it is a fraction; `error` is there where torch fails
+MEMORY: Final = {
+    "ram": {"free": 29871050522.93, "used": 3784159232, "total": 33655209754.93},
+    "cuda": {
+        "system": {"free": 5368709120, "used": 3221225472, "total": 8589934592},
+        "active": {"current": 2147483648, "peak": 3221225472},
+        "events": {"retries": 0, "oom": 0},
+    },
+}
 # name → default; the type of a value has to be that of the default. All other names are dropped without a word.
 _BASE: Final[dict[str, Any]] = {
     "prompt": "",
@@ -185,6 +194,7 @@ class Site:
             ("GET", "options"): lambda _: dict(self.options),
             ("POST", "options"): self.settings.change,
             ("GET", "progress"): lambda _: self._progress(),
+            ("GET", "memory"): lambda _: MEMORY,
             ("POST", "interrupt"): lambda _: self.interrupt(),
             ("POST", "skip"): lambda _: self.skip(),
             ("POST", "unload-checkpoint"): lambda _: {},

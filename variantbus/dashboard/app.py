@@ -23,6 +23,7 @@ from bus.protocol.validation import InvalidInputError
 from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.ranges import UnsatisfiableError
 from variantbus.dashboard.services import CHANGES, Services
+from variantbus.dashboard.system import System
 
 STATIC: Final = Path(__file__).parent / "static"
 HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -44,7 +45,7 @@ class Pages:
 
     def routes(self) -> list[Route | Mount]:
         """Return all routes."""
-        ask = self._services
+        ask, system = self._services, self._services.system
         one = "/api/experiments/{experiment_id}"
         changes = [Route(f"{one}/{what}", _json(partial(_change, ask, what)), methods=["POST"]) for what in CHANGES]
         return [
@@ -54,6 +55,12 @@ class Pages:
             Route("/api/experiments", _json(lambda request, _: ask.experiments(*_page(request)))),
             Route("/api/experiments", _json(lambda _, body: ask.create(body), status=201), methods=["POST"]),
             Route("/api/plan", _json(lambda _, body: ask.plan(body)), methods=["POST"]),
+            Route("/api/system", _json(lambda *_: system.view())),
+            Route("/api/system/rejected", _json(lambda *_: system.rejected())),
+            *(
+                Route(f"/api/system/{what}", _json(partial(_change_system, system, what)), methods=["POST"])
+                for what in system.changes
+            ),
             Route("/api/pipelines", _json(lambda *_: ask.pipelines())),
             Route(one, _json(lambda request, _: ask.experiment(_id(request)))),
             Route(f"{one}/records", _json(lambda request, _: ask.records(_id(request)))),
@@ -176,6 +183,10 @@ def _file(make: Callable[[str], str], media_type: str) -> Callable[[Request], An
         return Response(text, media_type=media_type, headers=headers)
 
     return endpoint
+
+
+def _change_system(system: System, what: str, _request: Request, body: Any) -> Any:
+    return system.change(what, body)
 
 
 def _change(services: Services, what: str, request: Request, body: Any) -> Any:

@@ -21,6 +21,7 @@ from variantbus.client.outputs import fetch_beginning, fetch_output, fetch_pictu
 from variantbus.client.planning import create
 from variantbus.client.records import export_of, job_of
 from variantbus.dashboard.ranges import Span, span_of
+from variantbus.dashboard.system import System
 from variantbus.reports.export import Exported, to_csv, to_json
 from variantbus.reports.health import MIB, Thresholds
 from variantbus.reports.html import beginning_text, media_type_of, report_html
@@ -66,6 +67,7 @@ class Services:
     def __init__(self, runner: str, learning: str, keys: Keys | None) -> None:
         """Keep the addresses of the services."""
         self.runner, self.learning, self._keys = runner, learning, keys
+        self.system = System(runner, learning, keys)
 
     def experiments(self, before: int | None, search: str, archived: str) -> Any:
         """Return a page of the experiments with all words of a search, newest first; `archived`: "1" for those."""

@@ -15,6 +15,7 @@ from msgspec.structs import replace as replaced
 from bus.contracts.fields import Config, Scalar
 from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec
+from bus.contracts.servers import ServerView
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.comfyui.editor import converted
@@ -51,6 +52,7 @@ class ComfyuiPipeline(Pipeline):
         # when a workflow gave nothing, and why; see `_barren_since`
         self._barren: WeakKeyDictionary[Workflow, tuple[float, str]] = WeakKeyDictionary()
         self.server = ComfyServer(setup.servers.get("comfyui", ServerAddress(url=DEFAULT_URL)))
+        self._seen: ServerView | None = None
         self._nodes: Nodes | None = None  # until the server has answered for the first time
         self._read_at = 0.0
         self._times = NodeTimes()
@@ -77,10 +79,15 @@ class ComfyuiPipeline(Pipeline):
             if self._away or time.monotonic() - self._read_at >= NODES_SECONDS:
                 self._nodes = self.server.nodes()
                 self._read_at = time.monotonic()
+            self._seen = self.server.seen()
             self._away = ""
         except ServerFault as fault:
             self._away = f"{fault.message}; {HINT}"
         return self._away
+
+    def seen(self) -> ServerView | None:
+        """Return its address, its version, and the memory of its cards where it tells of it."""
+        return self._seen
 
     def run(self, job: NormalizedJobRecord, progress: Progress, cancelled: Cancelled) -> JobResult:
         """Run one prompt to its end and fetch its pictures."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from bus.contracts.servers import ServerView
 from pipeline_runner.pipelines import Cancelled, ServerAddress
 from pipeline_runner.pipelines.comfyui.errors import refusal_text
 from pipeline_runner.pipelines.comfyui.graph import Graph
@@ -15,6 +16,7 @@ from pipeline_runner.pipelines.comfyui.history import Ended, OutputFile, read_en
 from pipeline_runner.pipelines.comfyui.nodes import Nodes
 from pipeline_runner.pipelines.http_client import HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.refusals import one_line, refusal_kind
+from pipeline_runner.pipelines.server_memory import comfyui_memory, comfyui_version
 
 TRANSFER_SECONDS: Final = 60.0  # for what is large, or what the server has to think about
 NODES_BYTES: Final = 128 << 20  # of a server with thousands of nodes, each with all models in its choices
@@ -54,6 +56,11 @@ class ComfyServer:
         told = _checked(self._http.get("/prompt"), "/prompt").json()
         if not isinstance(told, dict) or "exec_info" not in told:
             raise ServerFault("unreachable", f"{self._http.url} answers, but is no ComfyUI")
+
+    def seen(self) -> ServerView:
+        """Return its address, and what it tells of its version and its cards."""
+        told = self._http.hint("/system_stats")
+        return ServerView(url=self._http.url, version=comfyui_version(told), devices=comfyui_memory(told))
 
     def nodes(self) -> Nodes:
         """Read what all its nodes take."""

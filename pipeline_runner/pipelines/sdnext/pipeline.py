@@ -7,6 +7,7 @@ from typing import Final
 from bus.contracts.fields import Config
 from bus.contracts.messages import JobError, JobResult
 from bus.contracts.pipeline_specs import SEED, StageSpec
+from bus.contracts.servers import ServerView
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError, kind_of
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
@@ -43,6 +44,7 @@ class SdnextPipeline(Pipeline):
         self._address = setup.servers.get("sdnext", DEFAULT_ADDRESS)
         self._outputs = setup.outputs
         self._offer: Offer | None = None  # as last read; kept while the server is unreachable
+        self._seen: ServerView | None = None
         self._reason = f"sdnext: {self._address.url} has not been asked yet; try again in a moment"
 
     def stages(self) -> Mapping[str, StageSpec]:
@@ -52,7 +54,9 @@ class SdnextPipeline(Pipeline):
     def refresh(self) -> str:
         """Read the server's lists."""
         try:
-            self._offer = SdnextServer(self._address).offer()
+            server = SdnextServer(self._address)
+            self._offer = server.offer()
+            self._seen = ServerView(url=server.url, devices=server.memory())
         except InvalidInputError as error:
             self._reason = f"sdnext: {error}"
         except NoAnswer as fault:
@@ -62,6 +66,10 @@ class SdnextPipeline(Pipeline):
         else:
             return ""
         return self._reason
+
+    def seen(self) -> ServerView | None:
+        """Return its address, and the memory of its card where it tells of it."""
+        return self._seen
 
     def check(self, stage: str, config: Config) -> None:
         """Refuse what would make another picture than requested, and an invalid `init_image`.

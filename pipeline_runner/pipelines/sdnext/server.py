@@ -6,11 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
+from bus.contracts.servers import DeviceView
 from pipeline_runner.pipelines import ServerAddress
 from pipeline_runner.pipelines.http_client import Exchange, HttpClient, Reply, ServerFault
 from pipeline_runner.pipelines.sdnext.failures import fault_of
 from pipeline_runner.pipelines.sdnext.offer import Offer, parse_offer
 from pipeline_runner.pipelines.sdnext.watch import Look, read_look
+from pipeline_runner.pipelines.server_memory import cuda_memory
 
 API: Final = "/sdapi/v1"
 PATHS: Final = {"txt2img": "txt2img", "img2img": "img2img", "upscale": "extra-single-image"}
@@ -46,6 +48,10 @@ class SdnextServer:
             return parse_offer(answers)
         except msgspec.ValidationError as error:
             raise ServerFault("server_error", f"{self.url} lists what it offers in an unknown form: {error}") from None
+
+    def memory(self) -> tuple[DeviceView, ...]:
+        """Return the memory of its card, nothing where it does not tell."""
+        return cuda_memory(self._http.hint(f"{API}/memory"))
 
     def send(self, stage: str, body: Mapping[str, Any]) -> Exchange:
         """Send a job; the answer may take hours."""

@@ -6,15 +6,17 @@ from typing import Final
 from bus.contracts.fields import Config
 from bus.contracts.messages import JobResult
 from bus.contracts.pipeline_specs import StageSpec
+from bus.contracts.servers import ServerView
 from bus.protocol.validation import InvalidInputError
 from pipeline_runner.outputs.images import NoImageError
 from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, ServerAddress, Setup
 from pipeline_runner.pipelines.http_client import HttpClient, NoAnswer, ServerFault
 from pipeline_runner.pipelines.loras import LORAS, loras_of
+from pipeline_runner.pipelines.server_memory import cuda_memory
 from pipeline_runner.pipelines.webui.asked import UNCERTAIN, asked_for
 from pipeline_runner.pipelines.webui.generation import JobCancelled
 from pipeline_runner.pipelines.webui.job import WebuiJob
-from pipeline_runner.pipelines.webui.lists import Lists, read_lists
+from pipeline_runner.pipelines.webui.lists import API, Lists, read_lists
 from pipeline_runner.pipelines.webui.payload import check_request, read_pictures
 from pipeline_runner.pipelines.webui.registry import stages_of, unavailable
 from pipeline_runner.pipelines.webui.settings import Made, Settings, agrees, digest, read_settings, title_of
@@ -36,6 +38,7 @@ class WebuiPipeline(Pipeline):
         self._address = setup.servers.get("webui", DEFAULT_ADDRESS)
         self._outputs = setup.outputs
         self._lists: Lists | None = None  # as last read; kept while the server is unreachable
+        self._seen: ServerView | None = None
         self._made: Made | None = None  # how the newest job was made
         self._reason = f"webui: {self._address.url} has not been asked yet; try again in a moment"
 
@@ -47,7 +50,9 @@ class WebuiPipeline(Pipeline):
     def refresh(self) -> str:
         """Read the server's lists."""
         try:
-            self._lists = read_lists(HttpClient(self._address))
+            http = HttpClient(self._address)
+            self._lists = read_lists(http)
+            self._seen = ServerView(url=http.url, devices=cuda_memory(http.hint(f"{API}/memory")))
         except InvalidInputError as error:
             self._reason = f"webui: {error}"
         except NoAnswer as fault:
@@ -57,6 +62,10 @@ class WebuiPipeline(Pipeline):
         else:
             return ""
         return self._reason
+
+    def seen(self) -> ServerView | None:
+        """Return its address, and the memory of its card where it tells of it."""
+        return self._seen
 
     def check(self, stage: str, config: Config) -> None:
         """Refuse what would make another picture than requested, and an invalid `init_image`.

@@ -3,7 +3,8 @@
 /** Return a number of bytes as text. */
 export function sizeText(size) {
   if (size < 1000) return `${size} B`;
-  return size < 1e6 ? `${(size / 1e3).toFixed(1)} kB` : `${(size / 1e6).toFixed(1)} MB`;
+  const [unit, word] = size < 1e6 ? [1e3, "kB"] : size < 1e9 ? [1e6, "MB"] : size < 1e12 ? [1e9, "GB"] : [1e12, "TB"];
+  return `${(size / unit).toFixed(1)} ${word}`;
 }
 
 /** Return a number with three digits. */

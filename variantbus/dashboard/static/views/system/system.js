@@ -1,62 +1,149 @@
-// The processes: health, lag, rates, and rejected events with reasons.
+// The system: the queue of each runner with its servers and disk, the processes, and the events that were refused.
 
-import { h, fill } from "../../base/dom.js";
-import { durationText, numberText } from "../../base/text.js";
+import { html, nothing, render, repeat } from "../../base/html.js";
+import { complain, offer, say } from "../../base/toast.js";
+import { get, of, post } from "../../data/api.js";
 import { state } from "../../data/state.js";
+import { machineOf, processCard, readings, versionsText } from "./machines.js";
+import { newPriorities } from "./order.js";
+import { keyOf, nameOf, queueOf } from "./queue.js";
 
 export function systemView() {
-  const processes = h("div", { class: "cards" });
-  const rejected = h("div", { class: "wide" });
-  const element = h("section", {}, h("h1", {}, "System"), processes, h("h2", {}, "Rejected events"), rejected);
-  const before = new Map(); // service -> { at, events }
+  const element = document.createElement("section");
+  element.className = "system";
+  const rates = new Map(); // service -> { at, events, rate }
+  const going = new Set(); // keys of what is being cancelled
+  let seen = null; // { version, runners }, as last told
+  let refused = []; // events, newest first
+  let error = "";
+  let asking = false;
+  let isClosed = false;
 
-  function drawProcesses() {
-    if (!state.system.length) return fill(processes, h("p", {}, "asking the processes …"));
-    fill(processes, state.system.map(card));
+  /** Ask for the queues; a question is not repeated while it waits for its answer. */
+  async function look() {
+    if (asking) return;
+    asking = true;
+    try {
+      seen = await get("/api/system");
+      error = "";
+    } catch (failed) {
+      error = failed.message;
+    }
+    asking = false;
+    if (!isClosed) draw();
   }
 
-  function card(one) {
-    const read = (name, labels = {}) => (one.metrics[name] ?? []).filter(([found]) => Object.entries(labels).every(([key, value]) => found[key] === value)).map(([, value]) => value);
-    const sum = (name, labels) => read(name, labels).reduce((total, value) => total + value, 0);
-    const events = sum("variantbus_events_published_total");
-    const last = before.get(one.service);
+  async function lookAtRefused() {
+    refused = await get("/api/system/rejected").catch(() => refused);
+    if (!isClosed) draw();
+  }
+
+  /** Change something, and show what has become of it. */
+  async function change(what, body, done = "") {
+    try {
+      await post(`/api/system/${what}`, body);
+      if (done) say(done);
+    } catch (failed) {
+      complain(failed.message);
+    }
+    asking = false; // an answer that is under way is of before
+    await look();
+  }
+
+  function actsOf(runner) {
+    const { address } = runner;
+    return {
+      pause: (pipeline) => change("pause", { runner: address, pipeline }, `${pipeline ?? "Everything"} is paused; what runs comes to its end`),
+      resume: (pipeline) => change("resume", { runner: address, pipeline }, `${pipeline ?? "Everything"} goes on`),
+      order: (groups, wanted) => change("prioritize", { runner: address, moves: newPriorities(groups, wanted).map(({ group, priority }) => ({ ...named(group), priority })) }),
+      cancel: (one) => cancel(runner, one),
+    };
+  }
+
+  /** Cancel an experiment, or a job of none, in five seconds. */
+  function cancel(runner, one) {
+    const key = keyOf(one);
+    const after = () => {
+      going.delete(key);
+      if (!isClosed) draw();
+    };
+    const act = async () => {
+      const request = one.experiment_id ? post(of(one.experiment_id, "cancel")) : post("/api/system/cancel-job", { runner: runner.address, job_id: one.job_id });
+      await request.catch((failed) => complain(failed.message));
+      await look();
+      after();
+    };
+    going.add(key);
+    offer(one.experiment_id ? `All jobs of ${nameOf(one)} are being cancelled` : `Job ${one.job_id} is being cancelled`, { act, undone: after });
+    draw();
+  }
+
+  function draw() {
+    const { runners = [], version } = seen ?? {};
+    const differ = versionsText([["dashboard", version], ...state.system.filter((one) => one.service !== "runner").map((one) => [one.service, one.version]), ...runners.map((one) => ["runner", one.version])]);
+    render(
+      html`<h1>System</h1>
+        ${differ ? html`<p class="warning">${differ}</p>` : nothing}
+        ${error ? html`<p class="error">${error}</p>` : nothing}
+        <h2>${runners.length > 1 ? "Runners" : "Queue"}</h2>
+        ${seen ? repeat(runners, (one) => one.address, (one) => runnerPart(one, runners.length)) : html`<p class="facts">asking the runner …</p>`}
+        <h2>Processes</h2>
+        <div class="cards">${state.system.length ? repeat(state.system, (one) => one.service, (one) => processCard(one, rates.get(one.service)?.rate ?? null)) : html`<p>asking the processes …</p>`}
+          ${version ? html`<article class="process"><h3>dashboard</h3><dl><dt>Address</dt><dd>${location.host}</dd><dt>Version</dt><dd>${version}</dd></dl></article>` : nothing}
+        </div>
+        <h2>Rejected events</h2>
+        ${refusedTable(refused)}`,
+      element,
+    );
+  }
+
+  function runnerPart(runner, count) {
+    return html`<section class="runner">
+      ${count > 1 ? html`<h3>${runner.address}${runner.version ? html` <span class="facts">version ${runner.version}</span>` : nothing}</h3>` : nothing}
+      ${runner.queue ? queueOf(runner, actsOf(runner), going) : html`<p class="error">${runner.problem}</p>${toldOf(runner.known)}`}
+      ${machineOf(runner)}
+    </section>`;
+  }
+
+  function countRates() {
     const now = performance.now();
-    const rate = last && now > last.at ? Math.max(0, (1000 * (events - last.events)) / (now - last.at)) : null;
-    before.set(one.service, { at: now, events });
-    const rows = [
-      ["address", one.address],
-      ["version", one.version],
-      ["runs for", durationText(read("variantbus_uptime_seconds")[0])],
-      ["events a second", rate === null ? "" : numberText(rate) || "0"],
-      ["events in all", numberText(sum("variantbus_log_head_offset")) || "0"],
-      ["behind by", one.metrics.variantbus_consumer_lag_events ? `${numberText(Math.max(0, ...read("variantbus_consumer_lag_events"))) || 0} events` : null],
-      ["reconnects", one.metrics.variantbus_consumer_reconnects_total ? numberText(sum("variantbus_consumer_reconnects_total")) || "0" : null],
-      ["jobs", one.metrics.variantbus_jobs ? `${sum("variantbus_jobs", { state: "running" })} running, ${sum("variantbus_jobs", { state: "queued" })} queued` : null],
-      ["rejected", one.metrics.variantbus_events_routed_total ? numberText(sum("variantbus_events_routed_total", { outcome: "rejected" })) || "0" : null],
-      ["memory", read("process_resident_memory_bytes").length ? `${Math.round(sum("process_resident_memory_bytes") / 2 ** 20)} MiB` : null],
-    ].filter(([, value]) => value !== null && value !== undefined && value !== "");
-    const word = !one.answers ? "away" : one.problems.length ? "look" : "well";
-    return h(
-      "article",
-      { class: `process ${word}` },
-      h("h2", {}, one.service, " ", h("span", { class: `chip ${{ away: "failed", look: "partial", well: "completed" }[word]}` }, { away: "does not answer", look: "needs a look", well: "well" }[word])),
-      one.problems.map((problem) => h("p", { class: "error" }, problem.detail)),
-      h("dl", {}, rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))])),
-    );
+    for (const one of state.system) {
+      const events = readings(one.metrics).sum("variantbus_events_published_total");
+      const last = rates.get(one.service);
+      const rate = last && now > last.at ? Math.max(0, (1000 * (events - last.events)) / (now - last.at)) : null;
+      rates.set(one.service, { at: now, events, rate });
+    }
   }
 
-  function drawRejected() {
-    if (!state.rejected.length) return fill(rejected, h("p", { class: "facts" }, "none since this page was opened"));
-    fill(
-      rejected,
-      h("table", {}, h("thead", {}, h("tr", {}, ["when", "reason", "detail", "job"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, state.rejected.map((one) => h("tr", {}, h("td", {}, new Date(one.at).toLocaleTimeString()), h("td", {}, one.reason), h("td", {}, one.detail), h("td", {}, one.job_id ?? ""))))),
-    );
-  }
+  return {
+    element,
+    update(changes) {
+      const isFirst = changes.has("all");
+      if (isFirst || changes.has("system")) {
+        countRates();
+        draw();
+        look();
+      }
+      if (isFirst || changes.has("rejected")) lookAtRefused();
+    },
+    close: () => (isClosed = true),
+  };
+}
 
-  function update(changes) {
-    if (changes.has("all") || changes.has("system")) drawProcesses();
-    if (changes.has("all") || changes.has("rejected")) drawRejected();
-  }
+/** Return what the learning service knows of a runner that does not answer us. */
+function toldOf(known) {
+  if (!known) return nothing;
+  const words = known.answers ? "The learning service reaches it" : "It does not answer the learning service either";
+  return html`<p class="facts">${words}; ${known.jobs} of its jobs have not ended. It offers ${known.pipelines.join(", ") || "nothing"}.</p>`;
+}
 
-  return { element, update };
+function named(group) {
+  return group.experiment_id ? { experiment_id: group.experiment_id } : { job_id: group.job_id };
+}
+
+function refusedTable(events) {
+  if (!events.length) return html`<p class="facts">none</p>`;
+  const head = ["When", "Reason", "Detail", "Job"].map((text) => html`<th scope="col">${text}</th>`);
+  const rows = events.map((one) => html`<tr><td>${new Date(one.at).toLocaleString()}</td><td>${one.reason}</td><td>${one.detail}</td><td>${one.job_id ?? ""}</td></tr>`);
+  return html`<div class="wide" role="region" aria-label="Rejected events" tabindex="0"><table class="refused"><thead><tr>${head}</tr></thead><tbody>${rows}</tbody></table></div>`;
 }

@@ -1,0 +1,37 @@
+"""An answer that many pages ask for, and that is made once for all of them."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+LEAST_SECONDS: Final = 1.0
+SHARE: Final = 10  # an answer is kept so many times as long as it takes, so that a service is asked a tenth of the time
+
+
+class Fresh(Generic[T]):
+    """Keeps an answer for a moment. Who asks while it is made waits for it."""
+
+    def __init__(
+        self, make: Callable[[], T], seconds: float = LEAST_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Call `make` for an answer, which is kept for `seconds`, or longer if it takes long."""
+        self._make, self._seconds, self._clock = make, seconds, clock
+        self._lock = threading.Lock()
+        self._found: tuple[T] | None = None
+        self._until = 0.0
+
+    def get(self) -> T:
+        """Return an answer that is fresh enough; what `make` raises is not kept."""
+        with self._lock:
+            if self._found is None or self._clock() >= self._until:
+                self._found = None
+                began = self._clock()
+                self._found = (self._make(),)
+                self._until = self._clock() + max(self._seconds, SHARE * (self._clock() - began))
+            return self._found[0]
+
+    def forget(self) -> None:
+        """Make the next answer anew."""
+        self._until = 0.0
