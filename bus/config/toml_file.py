@@ -41,13 +41,21 @@ def read_table(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_LIMIT + 1)  # not by its size: a pipe reports none, and /dev/zero has no end
-        if len(data) > FILE_LIMIT:
-            raise InvalidInputError(
-                f"{path}: larger than {FILE_LIMIT} bytes; large values belong in files of their own"
-            )
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise InvalidInputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    return table_of(path, data)
+
+
+def table_of(path: Path, data: bytes) -> dict[str, Any]:
+    """Return the table that the content of a file has.
+
+    Raises:
+        InvalidInputError: it is no TOML; `path` begins the sentence.
+    """
+    if len(data) > FILE_LIMIT:
+        raise InvalidInputError(f"{path}: larger than {FILE_LIMIT} bytes; large values belong in files of their own")
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise InvalidInputError(f"{path}: is not UTF-8; save it as UTF-8") from None
     try:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -58,13 +59,20 @@ def planned(page: Page, deployment: Deployment, name: str, values: str, seeds: i
     page.get_by_label("Name", exact=True).fill(name)
     page.locator("[name='a values']").fill(values)
     page.locator("[name=jobs]").fill(str(seeds))
-    page.locator("[name='config steps']").fill("4")
-    page.locator("[name='config width']").fill("64")
-    page.locator("[name='config height']").fill("64")
+    fill_more(page, {"steps": 4, "width": 64, "height": 64})
     expect(page.locator(".preview .big")).to_contain_text("jobs", timeout=WAIT)
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_url(re.compile(r"#/e/.+/grid"))
     return page.url.split("/e/")[1].split("/")[0]
+
+
+def fill_more(page: Page, settings: Mapping[str, object]) -> None:
+    """Give settings of every job in the form, which stand behind one line."""
+    more = page.locator(".moresettings")
+    if more.get_attribute("open") is None:
+        more.locator("summary").click()
+    for name, value in settings.items():
+        page.locator(f"[name='config {name}']").fill(str(value))
 
 
 def cells(page: Page, state: str) -> Locator:

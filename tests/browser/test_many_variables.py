@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from bus.contracts.definition import Variable
 from tests.acceptance.test_webui import server, wait_for_server
-from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment
+from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment, fill_more
 from tests.servers.webui import FakeWebui
 from tests.support.workspace import Workspace, view_of, wait_for_jobs
 
@@ -82,30 +82,30 @@ def test_a_preset_tells_what_it_sets(page: Page, deployment: Deployment) -> None
 def test_the_form_plans_many_variables_and_parts_of_prompts(page: Page, deployment: Deployment) -> None:
     """A word in braces, a part that is replaced, and a sample of them all."""
     deployment.open(page, "new")
-    for name, value in SMALL.items():
-        page.locator(f"[name='config {name}']").fill(str(value))
-    page.locator("[name='config prompt']").fill("a {colour} star")
+    fill_more(page, SMALL)
+    page.locator("[name='prompt 0']").fill("a {colour} star")
     page.locator("[name=jobs]").fill("1")
     page.locator("[name='a name']").select_option("steps")
     page.locator("[name='a values']").fill("1 to 4 by 1")
+    page.get_by_role("button", name="Vary another setting").click()
+    expect(page.locator("[name='b name']")).to_be_focused()
     page.locator("[name='b name']").select_option("a {word} in a text")
     page.locator("[name='b text']").fill("colour")
-    page.locator("[name='b values']").fill("blue, red")
-    page.get_by_role("button", name="One more variable").click()
-    expect(page.locator("[name='c name']")).to_be_focused()
+    page.locator("[name='b values']").fill("blue\nred")
+    page.get_by_role("button", name="Vary another setting").click()
     page.locator("[name='c name']").select_option("a part of the prompt")
     page.locator("[name='c text']").fill("star")
-    page.locator("[name='c values']").fill("star, heart")
-    plan = page.locator(".preview .big")
-    expect(plan).to_have_text(re.compile("16 values . 1 seed = 16 jobs"), timeout=WAIT)
+    page.locator("[name='c values']").fill("star\nheart")
+    plan = page.locator(".preview .sum")
+    expect(plan).to_have_text(re.compile("16 values . 1 seed"), timeout=WAIT)
     page.locator("[name=sample]").fill("6")
-    expect(plan).to_have_text(re.compile("6 values . 1 seed = 6 jobs"), timeout=WAIT)
-    page.get_by_role("button", name="Run it").click()
+    expect(plan).to_have_text(re.compile("6 values . 1 seed"), timeout=WAIT)
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(cells(page, "completed")).to_have_count(6, timeout=WAIT)
 
     definition = view_of(deployment.learning, page.url.split("/e/")[1].split("/")[0]).definition
     assert definition.variables == (
-        Variable(name="steps", start="1", stop="4", step="1"),
+        Variable(name="steps", start=1, stop=4, step=1),
         Variable(name="colour", values=["blue", "red"], fills=True),
         Variable(name="star", values=["star", "heart"], setting="prompt", replace="star"),
     )
@@ -118,13 +118,13 @@ def test_the_form_plans_values_in_tables(page: Page, workspace: Workspace, serve
     wait_for_server(there.runner)
     there.open(page, "new")
     page.locator("[name=pipeline]").select_option("webui")
-    page.locator("[name='config loras']").fill('{"detail": 0.8, "ink-style": 0.6}')
+    fill_more(page, {"loras": '{"detail": 0.8, "ink-style": 0.6}'})
     page.locator("[name=jobs]").fill("1")
     page.locator("[name='a name']").select_option("a value in a table")
     page.locator("[name='a text']").fill("loras.detail")
     page.locator("[name='a values']").fill("0, 0.5")
-    expect(page.locator(".preview .big")).to_have_text(re.compile("2 values . 1 seed = 2 jobs"), timeout=WAIT)
-    page.get_by_role("button", name="Run it").click()
+    expect(page.locator(".preview .sum")).to_have_text(re.compile("2 values . 1 seed"), timeout=WAIT)
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(cells(page, "completed")).to_have_count(2, timeout=WAIT)
 
     assert sorted(job["prompt"] for job in server.sent()) == [

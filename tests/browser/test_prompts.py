@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment
+from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment, fill_more
 from tests.support.workspace import view_of
 
 __all__ = ["deployment"]
@@ -13,14 +13,14 @@ __all__ = ["deployment"]
 def test_each_prompt_has_rows_of_its_own(page: Page, deployment: Deployment) -> None:
     """The plan counts them, the grid and the viewer name them, and all rows of one prompt stand together."""
     deployment.open(page, "new")
-    page.get_by_label("Prompts, one a line").fill("a red star\n\n  a blue heart \n")
+    page.locator("[name='prompt 0']").fill("a red star\n\n  a blue heart \n")
+    page.get_by_role("button", name="These are 2 prompts").click()
     page.locator("[name='a values']").fill("1, 2")
     page.locator("[name=jobs]").fill("2")
-    for name, value in {"steps": 2, "width": 32, "height": 32}.items():
-        page.locator(f"[name='config {name}']").fill(str(value))
-    preview = re.compile("2 values . 2 prompts . 2 seeds = 8 jobs")
-    expect(page.locator(".preview .big")).to_have_text(preview, timeout=WAIT)
-    page.get_by_role("button", name="Run it").click()
+    fill_more(page, {"steps": 2, "width": 32, "height": 32})
+    expect(page.locator(".preview .sum")).to_have_text(re.compile("2 values . 2 prompts . 2 seeds"), timeout=WAIT)
+    expect(page.locator(".preview .big")).to_have_text("8 jobs")
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(cells(page, "completed").locator("img")).to_have_count(8, timeout=WAIT)
 
     rows = page.locator(".rows .heading")
@@ -45,12 +45,12 @@ def test_each_prompt_has_rows_of_its_own(page: Page, deployment: Deployment) -> 
 def test_a_search_begins_with_one_seed(page: Page, deployment: Deployment) -> None:
     """Unless somebody has written another number, which stays; so the budget is not spent on the first values."""
     deployment.open(page, "new")
-    seeds, adaptive = page.locator("[name=jobs]"), page.get_by_label("adaptive")
-    plan = page.locator(".preview .big")
+    seeds, adaptive = page.locator("[name=jobs]"), page.get_by_label("Search by itself")
+    plan = page.locator(".preview .sum")
     page.locator("[name='a values']").fill("0 to 12 by 0.5")
     adaptive.check()
     expect(seeds).to_have_value("1")
-    expect(plan).to_have_text(re.compile("5 values . 1 seed = 5 jobs"), timeout=WAIT)
+    expect(plan).to_have_text(re.compile("5 values . 1 seed"), timeout=WAIT)
     adaptive.uncheck()
     expect(seeds).to_have_value("3")
     seeds.fill("2")
@@ -62,12 +62,12 @@ def test_what_a_search_has_not_tried_is_not_called_planned(page: Page, deploymen
     """Three values with one seed, and a fourth job: the other two have no second seed, and need none."""
     deployment.open(page, "new")
     page.locator("[name='a values']").fill("1, 2, 4")
-    page.locator("[name=objective]").select_option("")
-    page.get_by_label("adaptive").check()
-    for name, value in {"budget": 4, "config steps": 2, "config width": 32, "config height": 32}.items():
-        page.locator(f"[name='{name}']").fill(str(value))
+    page.get_by_text("A number", exact=True).click()
+    page.get_by_label("Search by itself").check()
+    page.locator("[name=budget]").fill("4")
+    fill_more(page, {"steps": 2, "width": 32, "height": 32})
     expect(page.locator(".preview")).to_contain_text("up to 4 in all", timeout=WAIT)
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
     expect(cells(page, "untried")).to_have_text(["untried", "untried"])
     expect(cells(page, "planned")).to_have_count(0)

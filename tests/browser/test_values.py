@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment
+from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment, fill_more
 from tests.support.workspace import view_of, wait_for_jobs
 
 __all__ = ["deployment"]
@@ -59,11 +59,11 @@ def test_a_large_seed_is_planned_with_all_its_digits(page: Page, deployment: Dep
     """As a value and as the first seed."""
     deployment.open(page, "new")
     page.locator("[name='a name']").select_option("prompt")
-    page.locator("[name='a values']").fill('"", "a star, blue"')
+    page.locator("[name='a values']").fill('""\na star, blue')
+    fill_more(page, {"steps": 1})
     page.locator("[name=seed]").fill(str(2**64 - 3))
-    page.locator("[name='config steps']").fill("1")
     expect(page.locator(".preview li")).to_have_text(['""', "a star, blue"], timeout=WAIT)
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_url("**/grid")
     name = page.url.split("/e/")[1].split("/")[0]
     definition = view_of(deployment.learning, name).definition
@@ -92,14 +92,14 @@ def test_a_program_is_planned_by_the_form(page: Page, deployment: Deployment) ->
     """Its placeholders are typed, as nobody can list them; what runs alone is said before."""
     deployment.open(page, "new")
     page.locator("[name=pipeline]").select_option("command")
-    page.locator("[name='a name']").fill("k")
+    page.locator("[name='config command']").fill("echo {k}")
+    page.locator("[name='a name']").select_option("k")
     page.locator("[name='a values']").fill('1, "", true')
-    page.locator("[name='config command']").fill('["echo", "{k}"]')
     page.locator("[name=jobs]").fill("1")
-    page.locator("[name=objective]").select_option("seconds")
+    page.get_by_text("Time of a job", exact=True).click()
     expect(page.locator(".preview li")).to_have_text(["1", '""', "true"], timeout=WAIT)
     expect(page.locator(".preview")).to_contain_text("Each job runs alone on its runner")
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_url("**/grid")
     expect(cells(page, "completed")).to_have_count(3, timeout=WAIT)
     expect(cells(page, "completed").first).to_have_text("no result")

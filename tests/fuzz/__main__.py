@@ -8,7 +8,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["bus", "learning_service.experiments.plan", "variantbus.cli.files"]):
+with atheris.instrument_imports(include=["bus", "learning_service.experiments.plan", "variantbus.files.reading"]):
     from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":

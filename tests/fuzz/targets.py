@@ -36,7 +36,7 @@ from bus.transport.server import MethodServer
 from bus.transport.sockets import Socket
 from learning_service.experiments.plan import check_plan
 from tests.support.helpers import LOCALHOST, append
-from variantbus.cli.files import read_experiment
+from variantbus.files.reading import read_experiment
 
 NOWHERE: Final = "tcp://127.0.0.1:9"
 NO_CONNECTION: Final = _Connection(cast(Socket, None))

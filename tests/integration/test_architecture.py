@@ -81,7 +81,15 @@ ROOMS: Final[dict[str, set[str]]] = {
         "pipeline_runner.outputs",
         "variantbus.client",
     },
-    "variantbus.dashboard": {"bus", "variantbus.reports", "variantbus.client"},
+    "variantbus.files": {"bus", "learning_service.experiments", "learning_service.recommendation"},
+    "variantbus.dashboard": {
+        "bus",
+        "pipeline_runner.metadata",
+        "pipeline_runner.outputs",
+        "variantbus.reports",
+        "variantbus.client",
+        "variantbus.files",
+    },
     "variantbus.notify": {"bus", "learning_service.experiments", "variantbus.client"},
     "variantbus.cli": {"bus", "pipeline_runner", "learning_service", "variantbus"},
 }

@@ -17,9 +17,9 @@ from bus.eventlog import sql
 from bus.protocol import topics
 from bus.protocol.validation import convert
 from bus.transport.client import RequestClient
-from variantbus.cli.files import JobFile, read_experiment
 from variantbus.cli.main import main
 from variantbus.cli.up import PROGRAMS
+from variantbus.files.reading import JobFile, read_experiment
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = {

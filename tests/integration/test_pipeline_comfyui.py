@@ -27,7 +27,7 @@ from tests.servers.comfyui_pictures import preview
 from tests.support.comfyui_jobs import EXAMPLE, INPUTS, SAMPLER, ComfyuiJobs, example, inputs, with_subgraph
 from tests.support.factories import Reports, context
 from tests.support.helpers import wait_until
-from variantbus.cli.files import read_experiment
+from variantbus.files.reading import read_experiment
 
 VALUES: dict[str, tuple[Scalar, Scalar]] = {
     "seed": (7, 2**63 - 1),

@@ -6,8 +6,8 @@ import pytest
 
 from bus.contracts.definition import Block, ExperimentDefinition
 from bus.protocol.validation import InvalidInputError
-from variantbus.cli.files import read_experiment, read_job
-from variantbus.cli.prompts import FILE_LIMIT
+from variantbus.files.prompts import FILE_LIMIT
+from variantbus.files.reading import read_experiment, read_job
 
 FILE = """
 name = "Prompts"

@@ -10,7 +10,7 @@ import pytest
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from learning_service.experiments.plan import check_plan
 from learning_service.experiments.settings import job_config
-from variantbus.cli.files import read_experiment
+from variantbus.files.reading import read_experiment
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "variables.md").read_text(encoding="utf-8")
 FENCED: Final = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)

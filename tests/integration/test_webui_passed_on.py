@@ -16,7 +16,7 @@ from tests.servers.webui import FakeWebui
 from tests.servers.webui_settings import Refused
 from tests.support.factories import Reports, context
 from tests.support.webui_jobs import CONFIG, picture, pipeline_of, run
-from variantbus.cli.files import read_experiment
+from variantbus.files.reading import read_experiment
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 Fake = Callable[..., FakeWebui]

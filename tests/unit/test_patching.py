@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from bus.contracts.fields import Scalar
 from bus.protocol.validation import InvalidInputError
 from tests.support.factories import definition
-from variantbus.cli.files import JobFile
 from variantbus.cli.patching import difference, patched
+from variantbus.files.reading import JobFile
 from variantbus.reports.job_file import job_text
 
 TOML = """# my settings

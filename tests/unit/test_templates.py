@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bus.protocol.validation import InvalidInputError
-from variantbus.cli.templates import changed, merged, read_change
+from variantbus.files.templates import changed, merged, read_change
 
 FILE: dict[str, Any] = {
     "name": "CFG",

@@ -26,8 +26,8 @@ from bus.protocol.places import shown
 from bus.protocol.validation import InvalidInputError
 from bus.transport.server import MethodServer
 from tests.support.samples import Sample
-from variantbus.cli.files import JobFile
 from variantbus.cli.view import style_of
+from variantbus.files.reading import JobFile
 from variantbus.reports.export import Exported
 
 NEW_KEY: Final = "written_by_a_newer_version"

@@ -9,7 +9,7 @@ import pytest
 from bus.contracts.definition import ExperimentDefinition, Variable
 from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError
-from variantbus.cli.variables import with_variables
+from variantbus.files.variables import with_variables
 
 FILE = Path("a.toml")
 

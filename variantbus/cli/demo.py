@@ -18,7 +18,6 @@ from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, EXIT_USAGE, fail, 
 from bus.protocol.control import ControlError
 from bus.transport.keys import Keys
 from variantbus.cli.example import path_of
-from variantbus.cli.files import read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.processes import Children, StartError
 from variantbus.cli.run import end_with
@@ -28,6 +27,7 @@ from variantbus.client.experiments import ask_recommendation, shown
 from variantbus.client.outputs import outputs_of
 from variantbus.client.planning import create
 from variantbus.client.records import export_of
+from variantbus.files.reading import read_experiment
 from variantbus.reports.sheet import Sheet
 
 SERVICES_NEED: Final = ("numpy", "psutil", "urllib3", "websockets")

@@ -16,10 +16,10 @@ from bus.protocol.control import InfoReply
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.cli.files import read_job
 from variantbus.cli.output import json_option, json_text
 from variantbus.client.outputs import outputs_of
 from variantbus.client.planning import new_id
+from variantbus.files.reading import read_job
 from variantbus.reports.text import number_text
 
 

@@ -16,14 +16,14 @@ from bus.eventlog.files import is_locked
 from bus.protocol.control import ControlError
 from bus.transport.keys import Keys
 from learning_service.experiments.plan import runs_alone
-from variantbus.cli.files import ExperimentFile, experiment_of, origin_text, read_experiment
 from variantbus.cli.follow import follow
 from variantbus.cli.ids import experiment_argument, optional_experiment_argument
 from variantbus.cli.output import json_option, json_text
-from variantbus.cli.templates import changed, read_change
 from variantbus.cli.view import ALONE, ENDED, ExperimentScreen
 from variantbus.client.experiments import listed, shown
 from variantbus.client.planning import create
+from variantbus.files.reading import ExperimentFile, experiment_of, origin_text, read_experiment
+from variantbus.files.templates import changed, read_change
 from variantbus.notify.targets import LOCK, check_targets, keep, kept
 
 F = TypeVar("F", bound=Callable[..., Any])

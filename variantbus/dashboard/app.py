@@ -21,6 +21,7 @@ from bus.protocol.control import ControlError
 from bus.protocol.json_values import from_json
 from bus.protocol.validation import InvalidInputError
 from variantbus.dashboard.feed import Feed
+from variantbus.dashboard.opening import opened
 from variantbus.dashboard.ranges import UnsatisfiableError
 from variantbus.dashboard.services import CHANGES, Services
 from variantbus.dashboard.system import System
@@ -61,6 +62,7 @@ class Pages:
                 Route(f"/api/system/{what}", _json(partial(_change_system, system, what)), methods=["POST"])
                 for what in system.changes
             ),
+            Route("/api/read", _read, methods=["POST"]),
             Route("/api/pipelines", _json(lambda *_: ask.pipelines())),
             Route(one, _json(lambda request, _: ask.experiment(_id(request)))),
             Route(f"{one}/records", _json(lambda request, _: ask.records(_id(request)))),
@@ -149,6 +151,16 @@ async def _shown(fetch: Callable[[], tuple[bytes, str]], headers: dict[str, str]
     if kind not in PICTURES:
         return _error(404, "there is no such picture")
     return Response(data, media_type=kind, headers=headers)
+
+
+async def _read(request: Request) -> Response:
+    """Answer with what stands in a file that is opened in the form; nothing of it is kept."""
+    data = await request.body()
+    try:
+        found = await run_in_threadpool(opened, data)
+    except InvalidInputError as error:
+        return _error(400, str(error))
+    return Response(msgspec.json.encode(found), media_type="application/json")
 
 
 def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:

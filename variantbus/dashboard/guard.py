@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_LIMIT: Final = 1 << 20  # bytes of a request
+FILES: Final = {"/api/read": 64 << 20}  # where a file is sent as it is, and how large it may be
 READS: Final = ("GET", "HEAD")
 TOKEN: Final = "x-token"  # noqa: S105 - the name of a header
 HEADERS: Final = {
@@ -51,11 +52,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope["method"], headers)
+        refusal = self._refusal(scope, headers)
         reply = _Reply(send)
         if refusal is None:
             try:
-                await self._app(scope, _limited(receive), reply)
+                await self._app(scope, _limited(receive, FILES.get(scope["path"], BODY_LIMIT)), reply)
             except asyncio.CancelledError:
                 refusal = STOPPING
             if refusal is None or reply.has_begun:
@@ -65,34 +66,36 @@ class Guard:
             response.headers["www-authenticate"] = 'Basic realm="variantbus", charset="UTF-8"'
         await response(scope, receive, reply)
 
-    def _refusal(self, method: str, headers: Headers) -> Refusal | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
         if refusal := check_host(headers.getlist("host"), self._hosts) or self._check_password(headers):
             return refusal
         if refusal := check_origin(headers):
             return refusal
-        if method in READS:
+        if scope["method"] in READS:
             return None
-        if method != "POST":
+        if scope["method"] != "POST":
             return Refusal(405, "only GET, HEAD and POST are answered")
-        return self._check_change(headers)
+        return self._check_change(scope["path"], headers)
 
     def _check_password(self, headers: Headers) -> Refusal | None:
         if self._password is None or is_password(headers.get("authorization", ""), self._password):
             return None
         return Refusal(UNAUTHORIZED, "give the password of the dashboard; any name will do")
 
-    def _check_change(self, headers: Headers) -> Refusal | None:
+    def _check_change(self, path: str, headers: Headers) -> Refusal | None:
         """Refuse a change that does not come from our own page; no other page can make a browser send one."""
         if "origin" not in headers and headers.get("sec-fetch-site") != "same-origin":
             return Refusal(403, "only the dashboard's own page may change something")
         if not secrets.compare_digest(headers.get(TOKEN, "").encode(), self._token.encode()):
             return Refusal(403, "the page is of an earlier start of the dashboard; load it again")
-        if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return Refusal(415, "send JSON")
+        kind = headers.get("content-type", "").partition(";")[0].strip()
+        if kind != ("application/octet-stream" if path in FILES else "application/json"):
+            return Refusal(415, "send the file as application/octet-stream" if path in FILES else "send JSON")
         length = headers.get("content-length", "")
         if not length.isdecimal():
             return Refusal(411, "say how long the request is")
-        return Refusal(413, f"more than {BODY_LIMIT} bytes") if int(length) > BODY_LIMIT else None
+        limit = FILES.get(path, BODY_LIMIT)
+        return Refusal(413, f"more than {limit} bytes") if int(length) > limit else None
 
 
 UNAUTHORIZED: Final = 401
@@ -155,9 +158,9 @@ class _Reply:
         await self._send(message)
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, limit: int) -> Receive:
     """Return a receiver that disconnects once a body is over the limit, whatever length was declared."""
-    left = BODY_LIMIT
+    left = limit
 
     async def receiving() -> Message:
         nonlocal left

@@ -15,6 +15,12 @@ export async function post(path, body = {}) {
   return answer(await reached(fetch(path, { method: "POST", headers, body: stringify(body) })));
 }
 
+/** Send a file as it is, and return what the server reads in it. */
+export async function sendFile(path, blob) {
+  const headers = { "content-type": "application/octet-stream", "x-token": token };
+  return answer(await reached(fetch(path, { method: "POST", headers, body: blob })));
+}
+
 /** Return the URL of a part of an experiment. */
 export function of(id, ...parts) {
   return ["/api/experiments", encodeURIComponent(id), ...parts].join("/");

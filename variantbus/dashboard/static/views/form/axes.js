@@ -1,83 +1,118 @@
-// The variables of the form for a new experiment: a setting, a value in a table, a word in braces, or a part of the prompt.
+// What varies: for each variable which setting it is, and its values.
 
-import { h, fill } from "../../base/dom.js";
-import { listed } from "../../data/values.js";
+import { html, nothing, repeat } from "../../base/html.js";
+import { icon } from "../../base/icons.js";
+import { AXES, newAxis } from "./draft.js";
+import { areaInput, axisField, choice, domId, labelled, lineInput, wrong } from "./fields.js";
+import { presetsOf } from "./pairs.js";
+import { boundsText, tablesOf } from "./settings.js";
+import { listEditor, rangeEditor } from "./values.js";
 
-const KEYS = ["a", "b", "c", "d", "e", "f"]; // as many as an experiment may have
-const FIRST = 2; // that are there at once
-const WORD = "{}"; // a word in braces, in any text of the settings
-const PART = "replace"; // a text in the prompt
-const PATH = "path"; // a value in a table of the settings
-const EXAMPLES = { [WORD]: "style, for {style} in the prompt", [PART]: "the part to replace" };
+const SPECIAL = { presets: "several settings together", word: "a {word} in a text", part: "a part of the prompt", path: "a value in a table" };
+const WHICH = {
+  word: { label: "Which word", placeholder: "style, for {style} in the prompt" },
+  part: { label: "Which part of the prompt", placeholder: "star" },
+  path: { label: "Which value", placeholder: "" },
+};
+const PRESETS = "fast: steps = 10, sampler_name = euler\ngood: steps = 30, sampler_name = heun";
 
-/** Make the lines of variables, with a button for one more; `tables` are the settings whose values are variables, too. */
-export function axesOf(knobs, first, tables) {
-  const element = h("div", { class: "axes" });
-  const more = h("button", { type: "button", onclick: add }, "One more variable");
-  let count = 0;
-
-  function add() {
-    const key = KEYS[count];
-    const line = axis(key, count === 0 ? "What is varied" : "and with it (a grid)", knobs, count === 0 ? first : "", tables);
-    more.before(line);
-    count += 1;
-    more.hidden = count === KEYS.length;
-    return line;
-  }
-
-  fill(element, more);
-  while (count < FIRST) add();
-  more.addEventListener("click", () => more.previousElementSibling.querySelector("select, input").focus());
-  return element;
-}
-
-function axis(key, label, knobs, chosen, tables) {
-  const names = Object.keys(knobs);
-  const options = [...(key === KEYS[0] ? [] : [["", "nothing else"]]), ...names.map((name) => [name, name]), ...(tables.length ? [[PATH, "a value in a table"]] : []), [WORD, "a {word} in a text"], ...("prompt" in knobs ? [[PART, "a part of the prompt"]] : [])];
-  // the placeholders of a command and the inputs of a workflow are known only with the settings
-  const picked = names.length ? h("select", { name: `${key} name` }, options.map(([value, text]) => h("option", { value, selected: value === chosen }, text))) : h("input", { name: `${key} name`, placeholder: "a {name} in the settings" });
-  const about = h("small", {});
-  const text = h("input", { name: `${key} text` });
-  const word = h("label", { class: "field" }, h("span", {}, "Which one"), text);
-  const show = () => {
-    about.textContent = hint(knobs[picked.value]);
-    word.hidden = ![WORD, PART, PATH].includes(picked.value);
-    text.placeholder = EXAMPLES[picked.value] ?? tables.map((table) => `${table}.…`).join(", ");
+/** Return the section of what varies. */
+export function axesSection(form) {
+  const { axes } = form.draft;
+  const free = Array.from({ length: AXES }, (_, key) => key).filter((key) => !axes.some((axis) => axis.key === key));
+  const add = () => {
+    form.change({ axes: [...axes, newAxis(free[0])] });
+    form.focus(`axis ${free[0]} name`);
   };
-  picked.addEventListener("change", show);
-  show();
-  const values = h("input", { name: `${key} values`, placeholder: "1, 2, 4 or 1 to 5 by 0.5 or all", value: key === KEYS[0] ? "1, 1.5, 2, 4" : "" });
-  return h("div", { class: "row" }, h("label", { class: "field" }, h("span", {}, label), picked, about), word, h("label", { class: "field" }, h("span", {}, "Values"), values));
+  return html`<section class="part" aria-labelledby="what-varies">
+    <h2 id="what-varies">What varies</h2>
+    ${repeat(axes, (axis) => axis.key, (axis, place) => axisView(form, axis, place))}
+    ${axes.length < AXES ? html`<button type="button" class="plain more" @click=${add}>${icon("plus")} Vary another setting with it</button>` : ""}
+  </section>`;
 }
 
-/** Return the variables of the form, as a definition has them. */
-export function readAxes(read) {
-  return KEYS.map((key) => variable(read(`${key} name`), read(`${key} text`).trim(), valuesOf(read(`${key} values`)))).filter(Boolean);
+function axisView(form, axis, place) {
+  const others = form.draft.axes.filter((one) => one !== axis);
+  const remove = () => form.change({ axes: others.length ? others : [newAxis(0)] });
+  const field = `axis ${axis.key} name`;
+  const label = place ? "And with each of them" : "Setting";
+  return html`<fieldset class="axis">
+    <legend class="hidden">${axis.name || label}</legend>
+    <div class="row">
+      ${axis.form === "setting"
+        ? labelled(form, field, label, setting(form, axis, others, field), { hint: hintOf(form, axis) })
+        : html`<div class="field"><label for=${`${domId(field)}-form`}>${label}</label>${setting(form, axis, others, `${field}-form`)}</div>`}
+      ${axis.form === "setting" ? "" : which(form, axis)}
+      ${form.draft.axes.length > 1 ? html`<button type="button" class="plain remove" aria-label=${`Do not vary ${axis.name || "this"}`} @click=${remove}>${icon("close")}</button>` : ""}
+    </div>
+    ${axis.form === "presets" ? presets(form, axis) : values(form, axis)}
+  </fieldset>`;
 }
 
-function variable(name, text, values) {
-  if (!name) return null;
-  if (name === WORD) return { name: text.replace(/^\{|\}$/g, ""), fills: true, ...values };
-  if (name === PATH) return { name: text, ...values };
-  if (name === PART) return { name: text, setting: "prompt", replace: text, ...values };
-  return { name, ...values };
+function setting(form, axis, others, field) {
+  const taken = new Set(others.filter((one) => one.form === "setting").map((one) => one.name));
+  const names = Object.keys(form.variables).filter((name) => !taken.has(name) || name === axis.name);
+  const specials = Object.entries(SPECIAL).filter(([one]) => (one !== "part" || "prompt" in form.settings) && (one !== "path" || tablesOf(form.spec).length));
+  const known = axis.form !== "setting" || names.includes(axis.name) || !axis.name ? [] : [[axis.name, `${axis.name} (not of this stage)`]];
+  const options = [["", names.length ? "choose …" : "choose; a {word} of the command comes up here"], ...known, ...names.map((name) => [name, name]), { label: "Something else", options: specials }];
+  return choice(form, field, axis.form === "setting" ? axis.name : axis.form, options, (value) => form.changeAxis(axis, turned(axis, value)), { hint: Boolean(hintOf(form, axis)), name: `${axisField(axis)} name` });
 }
 
-/** Read `1, 2, 4`, `"a, b", ""`, `1 to 5 by 0.5` or `all`. */
-export function valuesOf(text) {
-  const trimmed = text.trim();
-  if (trimmed === "all") return { values: "all" };
-  const range = trimmed.match(/^(\S+)\s+to\s+(\S+)\s+by\s+(\S+)$/);
-  if (range) return { start: range[1], stop: range[2], step: range[3] };
-  return { values: listed(trimmed) };
+/** Return an axis of another setting; what was typed for the one before comes back with it. */
+function turned(axis, value) {
+  const { form, name, part, mode, items, typed, range, presets: kept } = axis;
+  const memory = { ...axis.memory, [form === "setting" ? name : form]: { form, name, part, mode, items, typed, range, presets: kept } };
+  const fresh = { ...newAxis(axis.key, value in SPECIAL ? "" : value), form: value in SPECIAL ? value : "setting" };
+  return { ...fresh, ...memory[value], memory };
 }
 
-/** Return what a setting takes, for people. */
-export function hint(knob) {
-  if (!knob) return "";
-  const parts = [];
-  if (knob.choices?.length) parts.push(`${knob.choices.length} choices: ${knob.choices.slice(0, 6).join(", ")}${knob.choices.length > 6 ? " …" : ""}`);
-  if (knob.minimum !== undefined || knob.maximum !== undefined) parts.push(`${knob.minimum ?? "…"} to ${knob.maximum ?? "…"}`);
-  if (knob.unit) parts.push(knob.unit);
-  return parts.join("; ");
+function hintOf(form, axis) {
+  if (axis.form !== "setting" || !axis.name) return "";
+  const knob = form.variables[axis.name];
+  const count = knob?.choices?.length ? `${knob.choices.length} choices` : boundsText(knob);
+  return knob?.slow ? [count, "slow to change"].filter(Boolean).join(", ") : count;
+}
+
+function which(form, axis) {
+  if (axis.form === "presets") return "";
+  const { label, placeholder } = WHICH[axis.form];
+  const key = axis.form === "part" ? "part" : "name";
+  const field = `axis ${axis.key} ${key}`;
+  const set = (text) => form.changeAxis(axis, { [key]: text, ...(key === "part" ? { label: undefined, setting: "" } : {}) });
+  const example = axis.form === "path" ? tablesOf(form.spec).map((table) => `${table}.…`).join(", ") : placeholder;
+  return labelled(form, field, label, lineInput(form, field, axis[key], set, { placeholder: example, name: `${axisField(axis)} text` }));
+}
+
+function values(form, axis) {
+  const knob = axis.form === "setting" ? form.variables[axis.name] : undefined;
+  const canRange = !["str", "bool", "list", "map"].includes(knob?.kind);
+  const mode = (one, text) => html`<label><input type="radio" name=${`${axisField(axis)} mode`} .checked=${axis.mode === one} @change=${() => form.changeAxis(axis, { mode: one })} /> ${text}</label>`;
+  return html`<div class="editor">
+    ${canRange || axis.mode === "range"
+      ? html`<div class="modes" role="radiogroup" aria-label=${`How the values of ${axis.name || "it"} are given`}>${mode("list", "Values")}${mode("range", "From … to …")}</div>`
+      : ""}
+    ${axis.mode === "range" ? rangeEditor(form, axis) : listEditor(form, axis, knob)}
+    ${wrong(form, `axis ${axis.key} values`)}
+  </div>`;
+}
+
+function presets(form, axis) {
+  const field = `axis ${axis.key} values`;
+  const name = `axis ${axis.key} name`;
+  const { text, value } = axis.presets;
+  const settings = Object.keys(Object.values(value?.settings ?? {})[0] ?? {});
+  if (text === undefined) return html`<p class="facts">${value.values.length} combinations of ${settings.join(", ")}, as they were.</p>`;
+  return html`<div class="editor">
+    ${labelled(form, field, "One combination a line: a name, and what it sets", areaInput(form, field, text, (typed) => form.changeAxis(axis, { presets: { text: typed } }), { placeholder: PRESETS, rows: 3, hint: true }), { hint: countOf(text) })}
+    ${labelled(form, name, "What they are called together", lineInput(form, name, axis.name, (typed) => form.changeAxis(axis, { name: typed }), { placeholder: "preset" }))}
+  </div>`;
+}
+
+function countOf(text) {
+  try {
+    const count = presetsOf(text).values.length;
+    return count ? `${count} ${count === 1 ? "value" : "values"}` : "Such as the width and the height of a picture, or a model with its steps.";
+  } catch {
+    return nothing;
+  }
 }

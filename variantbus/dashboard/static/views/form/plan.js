@@ -1,208 +1,228 @@
-// The form for a new experiment, built from the variables of the runner's pipelines; shows the plan before it is sent.
+// The form for a new experiment: the draft, which is kept in the tab, the plan that is asked for as it changes, and the sending.
 
-import { get, post } from "../../data/api.js";
-import { h, fill } from "../../base/dom.js";
-import { complain } from "../../base/toast.js";
-import { durationText } from "../../base/text.js";
-import { valueText, whole } from "../../data/values.js";
-import { axesOf, hint, readAxes } from "./axes.js";
+import { get, of, post } from "../../data/api.js";
+import { state } from "../../data/state.js";
+import { html, render } from "../../base/html.js";
+import { linkTo } from "../../base/routes.js";
+import { say } from "../../base/toast.js";
+import { amountSection, countsSection } from "./counts.js";
+import { axesSection } from "./axes.js";
+import { card } from "./card.js";
+import { definitionOf } from "./definition.js";
+import { draftOf, freeName, moved, newDraft } from "./draft.js";
+import { problemOf } from "./errors.js";
+import { domId } from "./fields.js";
+import { forget, kept, keep } from "./kept.js";
+import { keptSection, moreSection } from "./more.js";
+import { dropzone, openButton } from "./open.js";
+import { pipelineChoice, subject, unavailableSection } from "./subject.js";
+import { placeIn, settingsOf, variablesOf } from "./settings.js";
 
-const MOST = "18446744073709551615"; // a seed has 64 bits
-const SEEDS = 3; // for each value, unless somebody writes another number
 const PAUSE = 300; // ms from the last key to the request for the plan
-const OBJECTIVES = [["stars", "my stars"], ["preference", "which of two I prefer"], ["seconds", "the time of a job"], ["", "a metric that jobs report"]];
+const AGAIN = 3000; // ms until a service that was away, or a pipeline, is looked for again
 
-const GOALS = [["", "small for the time, else large"], ["maximize", "large"], ["minimize", "small"]];
+export function planView(route) {
+  const element = document.createElement("section");
+  const timers = { ask: 0, again: 0 };
+  let asked = 0; // requests for a plan; an answer to an earlier one than the newest is dropped
+  let isOpen = true;
+  const form = {
+    draft: null, pipelines: {}, scorers: {}, spec: undefined, settings: {}, variables: {}, problems: [], plan: null, planned: null,
+    refused: "", search: "", from: null, isSending: false, isPressed: false, isAway: false, isDropping: false,
+    change, changeAxis, move, find, focus, problem, take, draw, startOver,
+  };
+  element.className = "newview";
+  dropzone(element, form);
+  go(route);
 
-export function planView() {
-  const form = h("form", { class: "plan", onsubmit: submit, oninput: soon });
-  const preview = h("div", { class: "preview", role: "status" });
-  const element = h("section", {}, h("h1", {}, "New experiment"), h("div", { class: "two" }, form, preview));
-  let pipelines = {};
-  let timer = 0;
-  let asked = 0;
+  /** Show the form of an address: an empty one, or one with the definition of an experiment in it. */
+  async function go({ query }) {
+    Object.assign(form, { from: query.get("from"), draft: kept(query.get("from")), plan: null, problems: [], refused: "", isPressed: false });
+    draw();
+    await load();
+  }
 
-  fill(form, h("p", {}, "asking the runner …"));
-  get("/api/pipelines").then(
-    (reply) => {
-      pipelines = reply.pipelines;
-      draw();
-    },
-    (error) => fill(form, h("p", { class: "error" }, error.message)),
-  );
-
-  function draw() {
-    const names = Object.keys(pipelines).sort((one, other) => (other === "embedded") - (one === "embedded"));
-    const pipeline = select("pipeline", names);
-    pipeline.addEventListener("change", drawStages);
-    const stages = h("div", { class: "row" });
-    const rest = h("div", {});
-    fill(
-      form,
-      field("Name", h("input", { name: "name", required: true, maxlength: 200, value: "My experiment" })),
-      h("div", { class: "row" }, field("Pipeline", pipeline), stages),
-      rest,
-    );
-
-    function drawStages() {
-      const stage = select("stage", Object.keys(pipelines[pipeline.value]));
-      stage.addEventListener("change", () => drawKnobs(rest, spec()));
-      fill(stages, field("Stage", stage));
-      drawKnobs(rest, spec());
+  /** Ask what can be planned, and for the definition that is to be in the form. */
+  async function load() {
+    const { from } = form;
+    try {
+      const [reply, view] = await Promise.all([get("/api/pipelines"), form.draft || !from ? null : get(of(from))]);
+      if (from !== form.from || !isOpen) return;
+      Object.assign(form, { pipelines: reply.pipelines, scorers: reply.scorers ?? {}, isAway: false, refused: "" });
+      const place = placeIn(form.pipelines, form.draft?.pipeline ?? "embedded", form.draft?.stage ?? "txt2img");
+      if (!form.draft) form.draft = view ? await copied(view, from) : newDraft(place.pipeline, place.stage);
+      change({}, { isTyped: false });
+    } catch (error) {
+      if (isOpen) refuse(error);
     }
-    drawStages();
-    soon();
   }
 
-  function spec() {
-    const stages = pipelines[form.elements.pipeline.value];
-    return stages[form.elements.stage?.value] ?? Object.values(stages)[0];
+  async function copied(view, from) {
+    const draft = draftOf(view.definition, from);
+    return { ...draft, name: await free(view.definition.name) };
   }
 
-  function drawKnobs(into, stage) {
-    if (stage.unavailable) {
-      fill(into, h("p", { class: "error" }, stage.unavailable));
-      return;
-    }
-    const knobs = stage.variables ?? {};
-    const names = Object.keys(knobs);
-    const first = names.includes("cfg_scale") ? "cfg_scale" : names[0];
-    const config = { ...knobs, ...stage.config };
-    fill(
-      into,
-      axesOf(knobs, first, Object.keys(stage.config ?? {}).filter((name) => stage.config[name].open || stage.config[name].inside)),
-      h("div", { class: "row" }, field("Seeds for each value", number("jobs", SEEDS, 1, 256)), field("First seed", number("seed", 1234, 0, MOST)), field("Combinations at most", h("input", { name: "sample", type: "number", min: 1, step: 1, placeholder: "all; fewer are spread evenly" }))),
-      "prompt" in config && field("Prompts, one a line", h("textarea", { name: "prompts", rows: 3, placeholder: "instead of the one in the settings: each value is tried with each" })),
-      h("div", { class: "row" }, field("What makes a value good", objective()), field("Metric", h("input", { name: "metric", placeholder: "prompt_match" })), field("It is to be", h("select", { name: "goal" }, GOALS.map(([value, text]) => h("option", { value }, text))))),
-      h("div", { class: "row" }, h("label", { class: "check" }, h("input", { type: "checkbox", name: "adaptive", onchange: firstSeeds }), " adaptive: try what promises most"), field("Jobs at most", number("budget", 40, 1, 100000))),
-      h("fieldset", {}, h("legend", {}, "Settings of every job"), Object.entries(config).filter(([name]) => name !== "seed").map(([name, knob]) => field(name, knobInput(name, knob, (stage.required ?? []).includes(name)), hint(knob)))),
-      h("button", { class: "primary", type: "submit" }, "Run it"),
-    );
-    const prompt = form.elements["config prompt"];
-    if (prompt && !prompt.value) prompt.value = "a blue star";
+  /** Return a name that no experiment has. */
+  async function free(name) {
+    const found = await get(`/api/experiments?${new URLSearchParams({ search: name.slice(0, 200) })}`).catch(() => ({ experiments: [] }));
+    return freeName(name, [...found.experiments, ...state.list.experiments.values()].map((one) => one.experiment_name));
   }
 
-  /** A search begins with one seed of a value, and looks again at those where more seeds tell something. */
-  function firstSeeds({ target }) {
-    const { jobs } = form.elements;
-    if (Number(jobs.value) === (target.checked ? SEEDS : 1)) jobs.value = target.checked ? 1 : SEEDS;
+  /** Take what was typed, keep it, and ask for its plan. */
+  function change(patch, { isTyped = true } = {}) {
+    form.draft = { ...form.draft, ...patch };
+    const { draft } = form;
+    form.spec = form.pipelines[draft.pipeline]?.[draft.stage];
+    if (isTyped) keep(form.from, draft);
+    const { definition, problems } = definitionOf(draft, form.spec);
+    form.settings = settingsOf(form.spec, definition.config);
+    form.variables = variablesOf(form.spec, definition.config);
+    Object.assign(form, { planned: definition, problems });
+    if (form.problems.length) form.plan = null;
+    clearTimeout(timers.ask);
+    timers.ask = setTimeout(ask, PAUSE);
+    draw();
   }
 
-  function soon() {
-    clearTimeout(timer);
-    timer = setTimeout(ask, PAUSE);
+  function changeAxis(axis, patch) {
+    const axes = form.draft.axes.map((one) => (one.key === axis.key ? { ...one, ...patch } : one));
+    change({ axes });
+    return axes.find((one) => one.key === axis.key);
+  }
+
+  function move(pipeline, stage) {
+    const place = placeIn(form.pipelines, pipeline, stage);
+    const spec = form.pipelines[place.pipeline]?.[place.stage];
+    const variables = spec?.unavailable ? {} : variablesOf(spec, definitionOf({ ...form.draft, ...place }, spec).definition.config);
+    change(moved(form.draft, place, variables));
+  }
+
+  function find(search) {
+    form.search = search;
+    draw();
+  }
+
+  /** Put a draft of somewhere else, such as a picture, into the form. */
+  function take(draft) {
+    form.draft = draft;
+    form.isPressed = false;
+    move(draft.pipeline, draft.stage);
+  }
+
+  function startOver() {
+    forget(form.from);
+    Object.assign(form, { draft: null, plan: null, isPressed: false });
+    if (form.from) location.hash = linkTo(["new"]);
+    else load();
+  }
+
+  /** Return what is wrong with a field; what nobody has filled in yet is wrong once somebody wants to run it. */
+  function problem(field) {
+    return form.problems.find((one) => one.field === field && (!one.isOpen || form.isPressed)) ?? null;
   }
 
   async function ask() {
     const mine = ++asked;
-    let found;
+    const { definition, problems } = definitionOf(form.draft, form.spec);
+    if (problems.length || form.spec?.unavailable || !form.spec) return soonAgain();
     try {
-      const plan = await post("/api/plan", { definition: definition(form) });
-      found = planText(plan, form);
+      const plan = await post("/api/plan", { definition });
+      if (mine === asked) Object.assign(form, { plan, planned: definition, problems: [], refused: "", isAway: false });
     } catch (error) {
-      found = h("p", { class: "error" }, error.message);
+      if (mine === asked) refuse(error);
     }
-    if (mine === asked) fill(preview, h("h2", {}, "Plan"), found);
+    if (mine === asked) draw();
+  }
+
+  /** Say what is in the way: at its field, or in the card. */
+  function refuse(error) {
+    form.isAway = error.status === undefined || error.status >= 500;
+    const place = form.draft && { axes: form.draft.axes.filter((axis) => axis.form !== "setting" || axis.name), config: Object.keys(form.settings), objective: form.draft.objective };
+    const found = form.isAway || !place ? { field: null, text: error.message } : problemOf(error.message, place);
+    Object.assign(form, { plan: null, problems: found.field ? [found] : [], refused: "" });
+    draw();
+    if (found.field && element.querySelector(`#${CSS.escape(`${domId(found.field)}-wrong`)}`)) return soonAgain();
+    form.refused = found.field ? error.message : found.text; // a sentence must stand somewhere
+    form.problems = [];
+    draw();
+    soonAgain();
+  }
+
+  /** Look again by itself for what is not there now. */
+  function soonAgain() {
+    clearTimeout(timers.again);
+    if (isOpen && (form.isAway || form.spec?.unavailable || !form.spec)) timers.again = setTimeout(load, AGAIN);
   }
 
   async function submit(event) {
-    event.preventDefault();
+    event?.preventDefault();
+    if (form.isSending || !form.draft) return;
+    form.isPressed = true;
+    const { definition, problems } = definitionOf(form.draft, form.spec);
+    Object.assign(form, { problems });
+    draw();
+    if (problems.length) return focus(problems[0].field);
+    form.isSending = true;
+    clearTimeout(timers.ask);
+    asked += 1;
+    draw();
     try {
-      const view = await post("/api/experiments", { definition: definition(form) });
-      location.hash = `#/e/${encodeURIComponent(view.experiment_id)}/grid`;
+      const name = await free(definition.name);
+      const view = await post("/api/experiments", { definition: { ...definition, name } });
+      forget(form.from);
+      location.hash = linkTo(["e", view.experiment_id, "grid"]);
+      if (name !== definition.name) addEventListener("hashchange", () => setTimeout(say, 0, `it is called ${name}, as there is another ${definition.name}`), { once: true });
     } catch (error) {
-      complain(error.message);
+      refuse(error);
+      focus(form.problems[0]?.field ?? "refused");
+    } finally {
+      form.isSending = false;
+      if (isOpen) draw();
     }
   }
 
-  return { element, close: () => clearTimeout(timer) };
-}
-
-function planText(plan, form) {
-  const shown = plan.values.slice(0, 40);
-  const more = plan.values.length - shown.length;
-  const count = promptsOf(form).length;
-  return [
-    h("p", { class: "big" }, `${plan.values.length} values × ${count ? `${counted(count, "prompt")} × ` : ""}${counted(form.elements.jobs.value, "seed")} = ${plan.jobs} jobs`),
-    plan.exclusive && h("p", {}, "Each job runs alone on its runner, so that nothing else changes its time."),
-    plan.most_jobs > plan.jobs ? h("p", {}, `and more, up to ${plan.most_jobs} in all`) : null,
-    h("p", {}, plan.seconds === null ? "The duration is known after the first job of this pipeline." : `About ${durationText(plan.seconds)}, one job after the other.`),
-    h("ol", { class: "values", start: 0 }, shown.map((value) => h("li", {}, valueText(value)))),
-    more > 0 ? h("p", {}, `… and ${more} more`) : null,
-  ];
-}
-
-/** Read the form into a definition, as the learning service takes it. */
-function definition(form) {
-  const read = (name) => form.elements[name]?.value ?? "";
-  const axes = readAxes(read);
-  const config = {};
-  for (const element of form.elements) {
-    if (!element.name?.startsWith("config ") || element.value === "") continue;
-    config[element.name.slice(7)] = typed(element.value, element.dataset.kind);
+  function focus(field) {
+    const found = document.getElementById(domId(field)) ?? document.getElementById(`${domId(field)}-form`) ?? document.getElementById(domId("refused"));
+    for (let around = found?.closest("details:not([open])"); around; around = around.parentElement.closest("details:not([open])")) around.open = true;
+    found?.focus();
+    found?.scrollIntoView({ block: "center" });
   }
-  for (const one of axes) if (!one.fills && !one.replace) delete config[one.name];
-  const prompts = promptsOf(form);
-  if (prompts.length) delete config.prompt;
-  const isMetric = read("objective") === "";
+
+  function onkeydown(event) {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
+  }
+
+  function draw() {
+    render(
+      html`<div class="bar"><h1>${form.from ? "Run again with changes" : "New experiment"}</h1>${form.draft ? openButton(form) : ""}${form.draft ? html`<button type="button" class="plain" @click=${startOver}>Start over</button>` : ""}</div>
+        ${form.draft ? whole(form, submit, onkeydown) : html`<p class=${form.refused ? "error" : ""}>${form.refused || "asking the runner …"}</p>`}`,
+      element,
+    );
+  }
+
   return {
-    name: read("name"),
-    pipeline: read("pipeline"),
-    stage: read("stage"),
-    ...(axes.length > 1 ? { variables: axes } : { variable: axes[0] }),
-    ...(read("sample") ? { sample: Number(read("sample")) } : {}),
-    jobs_per_variant: Number(read("jobs")),
-    seed: whole(read("seed")),
-    objective: isMetric ? read("metric") || "prompt_match" : read("objective"),
-    ...(["stars", "preference"].includes(read("objective")) ? {} : read("goal") && { goal: read("goal") }),
-    ...(form.elements.adaptive?.checked ? { mode: "adaptive", budget: Number(read("budget")) } : {}),
-    config,
-    ...(prompts.length ? { blocks: prompts.map((prompt) => ({ config: { prompt } })) } : {}),
+    element,
+    go,
+    update(changes) {
+      if ((changes.has("system") || changes.has("connection")) && form.isAway) load(); // it may be back
+    },
+    close() {
+      isOpen = false;
+      clearTimeout(timers.ask);
+      clearTimeout(timers.again);
+    },
   };
 }
 
-function counted(number, noun) {
-  return `${number} ${noun}${Number(number) === 1 ? "" : "s"}`;
-}
-
-function promptsOf(form) {
-  return (form.elements.prompts?.value ?? "").split("\n").map((line) => line.trim()).filter(Boolean);
-}
-
-function typed(text, kind) {
-  if (kind === "int" || kind === "float") return whole(text);
-  if (kind === "bool") return text === "true";
-  if (kind === "list" || kind === "map") {
-    try {
-      return JSON.parse(text);
-    } catch {
-      return text;
-    }
-  }
-  return text === '""' ? "" : text; // an empty field is no setting, this is the empty text
-}
-
-function objective() {
-  return h("select", { name: "objective" }, OBJECTIVES.map(([value, text]) => h("option", { value }, text)));
-}
-
-function knobInput(name, knob, isRequired) {
-  const common = { name: `config ${name}`, "data-kind": knob?.kind ?? "str", required: isRequired };
-  if (knob?.kind === "bool") return h("select", common, ["", "true", "false"].map((one) => h("option", { value: one }, one)));
-  if (knob?.kind === "map") return h("input", { ...common, placeholder: '{"name": 1}' });
-  if (knob?.choices?.length) return h("select", common, ["", ...knob.choices].map((one) => h("option", { value: one }, String(one))));
-  if (knob?.kind === "int" || knob?.kind === "float") return h("input", { ...common, type: "number", min: knob.minimum, max: knob.maximum, step: knob.kind === "int" ? 1 : "any" });
-  return h("input", common);
-}
-
-function field(label, input, more = null) {
-  return h("label", { class: "field" }, h("span", {}, label), input, more && (typeof more === "string" ? h("small", {}, more) : more));
-}
-
-function select(name, values, chosen) {
-  return h("select", { name }, values.map((value) => h("option", { value, selected: value === chosen }, value || "nothing else")));
-}
-
-function number(name, value, min, max) {
-  return h("input", { name, type: "number", value, min, max, step: 1, required: true });
+function whole(form, submit, onkeydown) {
+  const isAway = Boolean(form.spec?.unavailable) || !form.spec;
+  return html`<form class="two" novalidate @submit=${submit} @keydown=${onkeydown}>
+    <div class="parts">
+      <section class="part" aria-label="What is made">${isAway ? "" : subject(form)}${pipelineChoice(form)}</section>
+      ${form.spec?.unavailable ? unavailableSection(form) : ""}
+      ${isAway ? "" : html`${axesSection(form)}${amountSection(form)}${countsSection(form)}${moreSection(form)}`}
+      ${keptSection(form)}
+    </div>
+    ${card(form, form.planned?.name ?? "")}
+  </form>`;
 }

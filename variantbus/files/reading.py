@@ -14,10 +14,10 @@ from bus.contracts.fields import Config, Priority
 from bus.contracts.scoring import ScoreSettings
 from bus.protocol.validation import InvalidInputError
 from learning_service.recommendation.labels import shortened
-from variantbus.cli.prompts import FILE as PROMPTS_FILE
-from variantbus.cli.prompts import KEYS, with_blocks
-from variantbus.cli.templates import EXTENDS, NOTIFY, Change, changed, merged
-from variantbus.cli.variables import with_variables
+from variantbus.files.prompts import FILE as PROMPTS_FILE
+from variantbus.files.prompts import KEYS, with_blocks
+from variantbus.files.templates import EXTENDS, NOTIFY, Change, changed, merged
+from variantbus.files.variables import with_variables
 
 ORIGIN_SHOWN: Final = 500  # characters
 OF_EXPERIMENTS: Final = {"name", "variable", "variables", NOTIFY, EXTENDS, *KEYS}  # keys that only their files have

@@ -1,0 +1,97 @@
+// The settings of every job, and what an experiment seldom needs; all of it behind one line until somebody wants it.
+
+import { html, live } from "../../base/html.js";
+import { unusedOf } from "./definition.js";
+import { textOf } from "./entries.js";
+import { areaInput, choice, domId, labelled, lineInput } from "./fields.js";
+import { boundsText } from "./settings.js";
+import { placed } from "./subject.js";
+
+const FILTERED = 12; // settings, from which on there is a filter
+const EXAMPLES = { map: '{"name": 1}', list: "one two three" };
+
+/** Return what stands in the field of a setting. */
+export function settingText(form, name) {
+  const entry = form.draft.config[name];
+  return !entry ? "" : "value" in entry ? textOf(entry.value, form.settings[name]) : entry.text;
+}
+
+/** Take what was typed for a setting. */
+export function setText(form, name, text) {
+  form.change({ config: { ...form.draft.config, [name]: { text } } });
+}
+
+/** Return the field of a setting. */
+export function fieldOfSetting(form, name) {
+  const field = `config ${name}`;
+  const knob = form.settings[name];
+  const text = settingText(form, name);
+  const set = (typed) => setText(form, name, typed);
+  const offered = knob?.kind === "bool" ? ["true", "false"] : knob?.choices?.map(String);
+  const isOffered = offered && (text === "" || offered.includes(text));
+  const control = isOffered && knob.kind !== "map" && knob.kind !== "list"
+    ? choice(form, field, text, [["", "as the server has it"], ...offered.map((one) => [one, one])], set)
+    : knob?.kind === "map" || text.includes("\n")
+      ? areaInput(form, field, text, set, { placeholder: EXAMPLES[knob?.kind] ?? "", rows: 2 })
+      : lineInput(form, field, text, set, { placeholder: EXAMPLES[knob?.kind] ?? boundsText(knob), mode: ["int", "float"].includes(knob?.kind) ? "decimal" : "text" });
+  return labelled(form, field, name, control, { hint: (form.spec?.required ?? []).includes(name) ? "needed" : "" });
+}
+
+/** Return the section of all other settings. */
+export function moreSection(form) {
+  const varied = new Set(form.draft.axes.filter((axis) => axis.form === "setting").map((axis) => axis.name));
+  const own = new Set(placed(form));
+  const names = Object.keys(form.settings).filter((name) => !own.has(name) && !varied.has(name));
+  const isSet = (name) => settingText(form, name) !== "" || form.problem(`config ${name}`);
+  const search = form.search.trim().toLowerCase();
+  const shown = names.filter((name) => !search || name.toLowerCase().includes(search) || isSet(name));
+  const set = names.filter((name) => settingText(form, name) !== "");
+  const brief = set.map((name) => `${name} ${settingText(form, name)}`).join(", ");
+  const ontoggle = (event) => event.target.open !== form.draft.isMoreOpen && form.change({ isMoreOpen: event.target.open });
+  return html`<details class="part moresettings" .open=${live(form.draft.isMoreOpen)} @toggle=${ontoggle}>
+    <summary><h2>More settings</h2><span class="facts">${brief.length > 120 ? `${brief.slice(0, 119)}…` : brief}</span></summary>
+    ${names.length > FILTERED ? html`<input type="search" aria-label="Search the settings" placeholder=${`Search ${names.length} settings`} .value=${live(form.search)} @input=${(event) => form.find(event.target.value)} />` : ""}
+    ${shown.length ? html`<div class="many">${shown.map((name) => fieldOfSetting(form, name))}</div>` : names.length ? html`<p class="facts">No setting is called so.</p>` : ""}
+    ${ofTheWhole(form)}
+  </details>`;
+}
+
+function ofTheWhole(form) {
+  const { draft } = form;
+  const line = (field, label, options, hint = "") => labelled(form, field, label, lineInput(form, field, draft[field], (text) => form.change({ [field]: text }), { ...options, hint: Boolean(hint) }), { hint });
+  return html`<h3>The plan</h3>
+    <div class="many">
+      ${line("seed", "First seed", { mode: "numeric", placeholder: "0" })}
+      ${line("sample", "Combinations at most", { mode: "numeric", placeholder: "all" }, "fewer are spread evenly")}
+      ${draft.objective === "seconds" ? "" : line("within", "Slower than the fastest by at most", { placeholder: "any time counts" }, "a value that takes longer is no answer: 20%")}
+      ${draft.adaptive ? line("stop", "Ends when a value is best with", { placeholder: "90 %" }) : ""}
+    </div>
+    ${skipField(form)}`;
+}
+
+function skipField(form) {
+  const { skip } = form.draft;
+  if (skip.text === undefined) return html`<p class="facts">${skip.value.length} rules leave combinations out, as they were.</p>`;
+  const set = (text) => form.change({ skip: { text } });
+  const hint = "one rule a line; a rule leaves out what fulfils all of it";
+  return form.draft.axes.length > 1 || skip.text ? labelled(form, "skip", "Combinations to leave out", areaInput(form, "skip", skip.text, set, { placeholder: "cfg_scale = >7, steps = 10", hint: true }), { hint }) : "";
+}
+
+/** Return what is kept although the form has no field for it, with a way to drop it. */
+export function keptSection(form) {
+  const { draft } = form;
+  const kept = Object.entries(draft.kept);
+  const unused = unusedOf(draft, form.spec);
+  const drop = (name) => () => form.change({ kept: Object.fromEntries(kept.filter(([one]) => one !== name)) });
+  const clear = () => form.change({ config: Object.fromEntries(Object.entries(draft.config).filter(([name]) => !unused.includes(name))) });
+  if (!kept.length && !unused.length && !draft.told.length) return "";
+  return html`<section class="part kept" aria-label="Also there" id=${domId("kept")}>
+    ${draft.told.map((text) => html`<p>${text}</p>`)}
+    ${kept.map(([name, value]) => html`<p><b>${name}</b> <code>${short(textOf(value))}</code> is kept as it was. <button type="button" class="plain" @click=${drop(name)}>Leave it out</button></p>`)}
+    ${unused.length ? html`<p>${draft.pipeline} ${draft.stage} does not take ${unused.join(", ")}; kept for another stage, and not sent. <button type="button" class="plain" @click=${clear}>Forget</button></p>` : ""}
+  </section>`;
+}
+
+function short(text) {
+  return text.length > 160 ? `${text.slice(0, 159)}…` : text;
+}
