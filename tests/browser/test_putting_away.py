@@ -26,9 +26,9 @@ def test_an_experiment_is_archived_and_deleted_and_every_page_drops_it(workspace
     expect(other.locator("h1")).to_have_text("Program", timeout=WAIT)
     deployment.open(page, f"e/{name}/answer")
 
+    page.locator(".deeds").get_by_role("button", name="More").click()
     page.get_by_role("button", name="Archive").click()
-    expect(page.get_by_role("button", name="Unarchive")).to_be_visible(timeout=WAIT)
-    expect(page.locator(".facts")).to_contain_text("archived")
+    expect(page.locator(".facts")).to_contain_text("archived", timeout=WAIT)
     shoot(page, "archived")
     deployment.open(page)
     expect(page.locator(".empty")).to_be_visible(timeout=WAIT)
@@ -37,6 +37,7 @@ def test_an_experiment_is_archived_and_deleted_and_every_page_drops_it(workspace
     shoot(page, "list")
     page.locator(".card").click()
     page.get_by_role("link", name="Answer").click()
+    page.locator(".deeds").get_by_role("button", name="More").click()
     page.get_by_role("button", name="Delete").click()
     dialog = page.get_by_role("alertdialog", name="Delete Program?")
     expect(dialog).to_contain_text("2 results are deleted for good")
@@ -45,6 +46,7 @@ def test_an_experiment_is_archived_and_deleted_and_every_page_drops_it(workspace
     expect(dialog).to_have_count(0)
     assert view_of(deployment.learning, name).status == "completed", "it was kept"
 
+    page.locator(".deeds").get_by_role("button", name="More").click()
     page.get_by_role("button", name="Delete").click()
     dialog.get_by_role("button", name="Delete for good").click()
 

@@ -10,8 +10,9 @@ import { allSettings, endedJobs, hasEnded, inShort, timeLeft } from "../experime
 import { answerView } from "./answer/answer.js";
 import { gridView } from "./grid/grid.js";
 import { ratingView } from "./rate/rating.js";
+import { searchView } from "./search/search.js";
 
-const TABS = { grid: ["Pictures", gridView], rate: ["Rate", ratingView], answer: ["Answer", answerView] };
+const TABS = { grid: ["Pictures", gridView], rate: ["Rate", ratingView], answer: ["Answer", answerView], search: ["Search", searchView] };
 
 export function experimentView({ id, tab, part, query }) {
   let isRenamed = false; // by a person who types a name now
@@ -32,7 +33,7 @@ export function experimentView({ id, tab, part, query }) {
       html`<div class="title">${title(status)}${status ? actions() : nothing}</div>
         <p class="facts">${status ? facts(status) : error ? html`<span class="error">${error}</span>` : "…"}</p>
         ${status ? ran(id, status.definition) : nothing}
-        <nav class="tabs" aria-label="Experiment">${Object.entries(TABS).map(link)}</nav>`,
+        <nav class="tabs" aria-label="Experiment">${Object.entries(TABS).filter(([name]) => name !== "search" || name === tab || status?.search).map(link)}</nav>`,
       head,
     );
   }

@@ -1,58 +1,83 @@
 // The curve of an answer: estimates with their band over values that have an order, as in the report.
+// It is a slider for a keyboard: arrows go from value to value, Enter opens the pictures.
 
-import { h, s } from "../../base/dom.js";
-import { numberText } from "../../base/text.js";
-import { valueKey, valueText } from "../../data/values.js";
+import { html, svg } from "../../base/html.js";
+import { numberText, percent } from "../../base/text.js";
+import { valueText } from "../../data/values.js";
+import { areNumbers, estimateText, inOrder, isChosen, isRuledOut, namedValue } from "../../experiment/scores.js";
 
 const HEIGHT = 240; // px
 const FEWEST = 3; // values; fewer are no curve
 const LABELS = 15; // that can be read beside each other
-const POSSIBLE = 0.05; // that a value is the best: less is ruled out
+const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
 
-/** Return whether a value is hardly the best. */
-export function isRuledOut(one) {
-  return one.p_best !== null && one.p_best < POSSIBLE;
+/** Return whether an answer has a curve: its values are numbers, and enough of them. */
+export function hasCurve(made) {
+  return made.estimates.length >= FEWEST && areNumbers(made.estimates);
 }
 
-/** Return estimates with their places in the plan as `index`: numbers by size, all else in the order of the plan. */
-export function inOrder(made) {
-  const estimates = made.estimates.map((one, index) => ({ ...one, index }));
-  if (!areNumbers(estimates)) return estimates;
-  return estimates.sort((one, other) => (one.value < other.value ? -1 : one.value > other.value ? 1 : one.index - other.index));
-}
-
-function areNumbers(estimates) {
-  return estimates.every((one) => typeof one.value === "number" || typeof one.value === "bigint");
-}
-
-/** Return the curve as an element; null if the values are no numbers, or too few. */
-export function curve(made, name, points, scale) {
-  if (made.estimates.length < FEWEST || !areNumbers(made.estimates)) return null;
+/**
+ * Return the curve.
+ *
+ * `at` is the place of the value that is pointed at, null for none; `point(place)` is told of another one, `open(index)` of a click.
+ */
+export function curve({ made, variable, points, scale, at, point, open }) {
   const order = inOrder(made);
   const across = (place) => (100 * (place + 0.5)) / order.length;
   const down = (number) => 100 - scale.at(number);
-  const every = Math.ceil(order.length / LABELS);
-  const marks = order.map((one, place) => ({ ...one, x: across(place), isChosen: made.value !== null && valueKey(made.value) === valueKey(one.value) }));
-  return h(
-    "figure",
-    { class: "curve" },
-    s(
-      "svg",
-      { height: HEIGHT, role: "img", "aria-label": `${made.objective} over ${name}` },
-      scale.ticks.map((tick) => [
-        s("line", { class: "tick", x1: 0, x2: "100%", y1: `${down(tick)}%`, y2: `${down(tick)}%` }),
-        s("text", { class: "label", x: -8, y: `${down(tick)}%`, dy: ".3em", "text-anchor": "end" }, numberText(tick) || "0"),
-      ]),
-      s("svg", { width: "100%", height: "100%", viewBox: "0 0 100 100", preserveAspectRatio: "none" }, runs(marks).map((run) => drawn(run, down))),
-      marks.map((one) => (points.get(one.index) ?? []).map((number) => s("circle", { class: "point", cx: `${one.x}%`, cy: `${down(number)}%`, r: 3 }))),
-      marks.map((one, place) => [
-        one.isChosen && s("line", { class: "best", x1: `${one.x}%`, x2: `${one.x}%`, y1: 0, y2: "100%" }),
-        one.mean !== null && s("circle", { class: isRuledOut(one) && !one.isChosen ? "mean out" : "mean", cx: `${one.x}%`, cy: `${down(one.mean)}%`, r: 5 }),
-        place % every === 0 && s("text", { class: "label", x: `${one.x}%`, y: "100%", dy: "1.6em", "text-anchor": "middle" }, valueText(one.value), one.isChosen ? " ★" : ""),
-      ]),
-    ),
-    h("figcaption", {}, "The line is the estimate, and with a probability of 90 % the truth is in the band. Small points are single results; an empty circle is a value that is ruled out (less than 5 % that it is the best)."),
-  );
+  const marks = order.map((one, place) => ({ ...one, x: across(place), isBest: isChosen(made, one) }));
+  const best = marks.findIndex((one) => one.isBest);
+  const now = at ?? Math.max(0, best);
+  const told = at === null ? null : marks[at];
+  const key = (event) => {
+    if (event.key === "Enter") return open(marks[now].index);
+    const step = STEPS[event.key];
+    if (step === undefined) return;
+    event.preventDefault();
+    point(Math.min(marks.length - 1, Math.max(0, now + step)));
+  };
+  return html`<figure class="chart curve">
+    <p class="readout">${told ? readout(told, made, variable) : html`<span class="hint-of">Point at a value to read it; a click shows its pictures.</span>`}</p>
+    <svg height=${HEIGHT} role="slider" tabindex="0" aria-label=${`${made.objective} over ${variable}`} aria-valuemin="1" aria-valuemax=${marks.length}
+      aria-valuenow=${now + 1} aria-valuetext=${`${namedValue(marks[now].value, variable)}: ${estimateText(marks[now], made.objective)}`}
+      @keydown=${key} @focus=${() => at === null && point(now)} @blur=${() => point(null)}
+      @pointermove=${(event) => point(placeOf(event, marks.length))} @pointerleave=${() => point(null)}
+      @click=${(event) => open(marks[placeOf(event, marks.length)].index)}>
+      <rect class="ground" width="100%" height="100%" />
+      ${scale.ticks.map((tick) => level(tick, down))}
+      ${told ? svg`<line class="pointed" x1=${`${told.x}%`} x2=${`${told.x}%`} y1="0" y2="100%" />` : ""}
+      <svg width="100%" height="100%" viewBox="0 0 100 100" preserveAspectRatio="none">${runs(marks).map((run) => drawn(run, down))}</svg>
+      ${marks.map((one) => (points.get(one.index) ?? []).map((number) => svg`<circle class="point" cx=${`${one.x}%`} cy=${`${down(number)}%`} r="3" />`))}
+      ${marks.map((one, place) => mark(one, place, { down, every: Math.ceil(marks.length / LABELS), isTold: place === at }))}
+    </svg>
+    <figcaption>${variable}. The line is the estimate; with a probability of 90 % the truth is in the band. Small points are single results; an empty
+      circle is a value that is ruled out: less than 5 % that it is the best.</figcaption>
+  </figure>`;
+}
+
+function readout(one, made, variable) {
+  const chance = one.p_best === null ? "" : html` · ${percent(one.p_best)} that it is the best`;
+  return html`<b>${namedValue(one.value, variable)}</b> ${estimateText(one, made.objective)}${chance}`;
+}
+
+/** Return over which of so many values the pointer is. */
+function placeOf(event, count) {
+  const box = event.currentTarget.getBoundingClientRect();
+  return Math.min(count - 1, Math.max(0, Math.floor((count * (event.clientX - box.left)) / box.width)));
+}
+
+function level(tick, down) {
+  return svg`<line class="tick" x1="0" x2="100%" y1=${`${down(tick)}%`} y2=${`${down(tick)}%`} />
+    <text class="label" x="-8" y=${`${down(tick)}%`} dy=".3em" text-anchor="end">${numberText(tick) || "0"}</text>`;
+}
+
+function mark(one, place, { down, every, isTold }) {
+  const x = `${one.x}%`;
+  const kind = `mean${isRuledOut(one) && !one.isBest ? " out" : ""}${isTold ? " told" : ""}`;
+  const name = place % every === 0 || one.isBest;
+  return svg`${one.isBest ? svg`<line class="best" x1=${x} x2=${x} y1="0" y2="100%" />` : ""}
+    ${one.mean === null ? "" : svg`<circle class=${kind} cx=${x} cy=${`${down(one.mean)}%`} r=${isTold ? 7 : 5} />`}
+    ${name ? svg`<text class="label" x=${x} y="100%" dy="1.6em" text-anchor="middle">${valueText(one.value)}${one.isBest ? " ★" : ""}</text>` : ""}`;
 }
 
 /** Return the values that have an estimate, in runs without a gap. */
@@ -67,8 +92,6 @@ function runs(marks) {
 
 function drawn(run, down) {
   const along = (of) => run.filter((one) => of(one) !== null).map((one) => `${one.x},${down(of(one))}`);
-  return [
-    s("polygon", { class: "band", points: [...along((one) => one.high), ...along((one) => one.low).reverse()].join(" ") }),
-    s("polyline", { class: "line", points: along((one) => one.mean).join(" ") }),
-  ];
+  return svg`<polygon class="band" points=${[...along((one) => one.high), ...along((one) => one.low).reverse()].join(" ")} />
+    <polyline class="line" points=${along((one) => one.mean).join(" ")} />`;
 }
