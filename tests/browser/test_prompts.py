@@ -35,7 +35,7 @@ def test_each_prompt_has_rows_of_its_own(page: Page, deployment: Deployment) -> 
     expect(about).to_contain_text("cfg_scale 1 · a blue heart, seed 1234")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Turn").click()
-    expect(page.locator(".corner")).to_have_text("prompt")
+    expect(page.locator(".corner")).to_contain_text("prompt →")
 
     definition = view_of(deployment.learning, page.url.split("/e/")[1].split("/")[0]).definition
     assert [block.config for block in definition.blocks] == [{"prompt": "a red star"}, {"prompt": "a blue heart"}]

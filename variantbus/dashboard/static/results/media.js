@@ -2,6 +2,7 @@
 
 import { file, get, media, picture } from "../data/api.js";
 import { h } from "../base/dom.js";
+import { html } from "../base/html.js";
 
 const LEVELS = { picture: 4, video: 4, sound: 3, model: 2, text: 1, file: 0 }; // as in bus/contracts/media.py
 const TEXTS = new Set(["application/json", "application/toml", "application/yaml", "application/x-ndjson"]);
@@ -27,12 +28,17 @@ export function askedAbout(results, refOf = (one) => one) {
   return results.filter((_, at) => most > 0 && levels[at] === most);
 }
 
-/** Return what a cell shows of a result: a small picture, or its name where it has none. */
-export function tileOf(result) {
+/**
+ * Return what a cell shows of a result: a small picture, or its name where it has none, with further `lines`.
+ *
+ * `ended` is called once the picture is there, or cannot be had.
+ */
+export function tileOf(result, { lines = [], ended = () => {} } = {}) {
   const kind = kindOf(result);
   const hasPicture = kind === "picture" || (kind === "video" && result.width) || (kind === "sound" && result.duration !== undefined);
-  if (hasPicture) return h("img", { src: picture(result.sha256, true), alt: "", decoding: "async", draggable: "false" });
-  return h("span", { class: "word", "data-result": result.sha256 }, `${kind === "file" ? "" : `${kind}\n`}${fileName(result)}`);
+  if (hasPicture) return html`<img src=${picture(result.sha256, true)} alt="" decoding="async" draggable="false" @load=${ended} @error=${ended} />`;
+  const text = [kind === "file" ? "" : kind, fileName(result), ...lines].filter(Boolean).join("\n");
+  return html`<span class="word" data-result=${result.sha256}>${text}</span>`;
 }
 
 /** Return how long what moves or sounds is, null where nothing does. */

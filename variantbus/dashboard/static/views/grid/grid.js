@@ -1,210 +1,203 @@
-// The live grid: columns are values and rows are seeds, or the other way round. Only visible cells are in the page.
+// The live grid: columns are values and rows are seeds, or as a person arranges them. Only visible cells are in the page.
 
-import { of, post } from "../../data/api.js";
-import { fill, h, stars } from "../../base/dom.js";
+import { html, render } from "../../base/html.js";
+import { linkTo } from "../../base/routes.js";
+import { confirm } from "../../base/dialog.js";
 import { complain, say } from "../../base/toast.js";
-import { fileName } from "../../results/media.js";
 import { numberText } from "../../base/text.js";
-import { cellKey, repeats, state, unknownState } from "../../data/state.js";
-import { askedAbout, lengthText, tileOf } from "../../results/media.js";
-import { previewOf } from "./preview.js";
-import { planeChooser } from "./planes.js";
-import { openViewer } from "../viewer/viewer.js";
-import { blockText, conditionText, conditionWord, listed, seedText, settingsText, valueKey, valueText } from "../../data/values.js";
+import { of, post } from "../../data/api.js";
+import { repeats, state } from "../../data/state.js";
+import { ratingOf, rate, reject, undoRating } from "../../feedback/judging.js";
+import { askedAbout } from "../../results/media.js";
+import { arrange, moveBy, moveTo } from "./axes.js";
+import { isHead, makeBoard } from "./board.js";
+import { drawCell, drawHole } from "./cell.js";
+import { openExtend } from "./extend.js";
+import { headsOf } from "./heads.js";
+import { actOf, movedBy } from "./keys.js";
+import { knownOf } from "./known.js";
+import { dragHeadings, openMenu } from "./menu.js";
+import { openedPicture } from "./opened.js";
+import { offerStars } from "./pick.js";
+import { planeTools } from "./planes.js";
+import { rangeOf, scoreOf, scoresOf, shareOf } from "./scores.js";
+import { loadSettings, loadSize, saveSettings, saveSize, SIZES } from "./settings.js";
+import { toolbar } from "./tools.js";
 
-const FILES = 3; // names in a cell
-const MARGIN = 1; // cells beyond the visible ones
-const SIZE = { least: 56, most: 400, usual: 150, key: "cell size" };
+const ROOM = 2; // pixels of a border
 
-export function gridView(id) {
-  let size = Number(localStorage.getItem(SIZE.key)) || SIZE.usual;
-  let isTurned = false;
-  const painted = new Map(); // key -> element
-  const corner = h("div", { class: "corner" });
-  const columns = h("div", { class: "columns", role: "row" });
-  const rows = h("div", { class: "rows" });
-  const cells = h("div", { class: "cells" });
-  const grid = h("div", { class: "grid", role: "region", "aria-label": "Pictures", tabindex: 0, onscroll: paint }, corner, columns, rows, cells);
-  const sort = h("select", { "aria-label": "Order", onchange: layout }, option("plan", "in the order of the plan"), option("best", "best first"), option("fast", "fastest first"));
-  const filter = h("select", { "aria-label": "Show", onchange: layout }, option("", "all values"), option("failed", "with failures"), option("warned", "with warnings"), option("unrated", "not rated yet"));
-  const slider = h("input", { type: "range", min: SIZE.least, max: SIZE.most, value: size, "aria-label": "Size of pictures", oninput: () => resize(Number(slider.value)) });
-  const tools = h(
-    "div",
-    { class: "bar tools" },
-    slider,
-    sort,
-    filter,
-    h("button", { onclick: () => ((isTurned = !isTurned), layout()) }, "Turn"),
-    h("span", { class: "space" }),
-    h("button", { onclick: () => change("retry", "the failed jobs run once more") }, "Retry failed"),
-    h("button", { onclick: extend }, "Extend"),
-    h("button", { onclick: () => change("cancel", "cancelling") }, "Cancel"),
-  );
-  const planes = planeChooser(layout);
-  let fixed = {}; // the values of the variables that are not shown
-  const element = h("section", { class: "gridview" }, tools, planes.element, grid);
-  const observer = new ResizeObserver(() => paint());
-  observer.observe(grid);
-  let shown = { across: [], down: [] };
-  let isWaiting = false;
+export function gridView(id, route) {
+  let settings = loadSettings(id);
+  let size = loadSize();
+  let axes = null;
+  let heads = null;
+  let most = -1; // the last repeat of the axes
+  let range = null; // of the scores by which cells are coloured
+  let isOpen = false; // whether a narrow window shows all tools
+  const board = makeBoard({ drawCell: draw, drawHead, drawCorner: (one) => heads.corner(one), inSight, key, open, menu, resized });
+  const opened = openedPicture(id, { order: () => axes, closed: (last) => axes?.find(last) && board.focus(axes.find(last)) });
+  const tools = document.createElement("div");
+  const element = document.createElement("section");
+  element.className = "gridview";
+  element.append(tools, board.element);
+  dragHeadings(board.element, (one) => board.spotOf(one), (from, to) => set(moveTo(settings, axisOf(from), placeIn(from), placeIn(to))));
+  offerStars(board.element, { canRate: (one) => imageIn(board.placeOf(one)) !== undefined, rate: (one, stars) => judge(board.placeOf(one), (sha256) => rate(id, sha256, stars)) });
 
-  function option(value, text) {
-    return h("option", { value }, text);
+  function axisOf(spot) {
+    return spot.row < 0 ? axes.across : axes.down;
   }
 
-  /** Return the variants in the selected order. */
-  function chosen() {
-    const variants = [...state.open.variants.values()];
-    const estimates = new Map((state.open.recommendation?.estimates ?? []).map((one) => [valueKey(one.value), one]));
-    const best = (one) => estimates.get(valueKey(one.variant_value))?.p_best ?? one.rating?.mean ?? -1;
-    variants.sort((one, other) => one.variant_index - other.variant_index);
-    if (sort.value === "best") variants.sort((one, other) => best(other) - best(one));
-    if (sort.value === "fast") variants.sort((one, other) => (one.duration_mean ?? Infinity) - (other.duration_mean ?? Infinity));
-    const tests = {
-      failed: (one) => one.failed > 0,
-      warned: (one) => (one.warned ?? 0) > 0,
-      unrated: (one) => askedAbout(one.images).some((image) => !state.open.ratings.has(image.sha256)),
-    };
-    return filter.value ? variants.filter(tests[filter.value]) : variants;
+  function placeIn(spot) {
+    return spot.row < 0 ? spot.column : spot.row;
   }
 
-  /** Return the two axes: values and seeds; of a grid the values of two variables, those of the second with seeds. */
-  function axes(variants) {
-    const seeds = repeats().map((repeat) => ({ kind: "seed", repeat, parts: {} }));
-    const isGrid = sort.value === "plan" && !filter.value && typeof variants[0]?.variant_value === "object";
-    const plane = isGrid ? planes.take(variants.map((one) => one.variant_value)) : planes.hide();
-    if (plane === null) return [variants.map((one) => ({ kind: "value", variant: one })), seeds];
-    fixed = plane.fixed;
-    const [first, second] = plane.names.map((name) => plane.parts.get(name).map((value) => ({ kind: "part", parts: { [name]: value } })));
-    return [first, second.flatMap((one) => seeds.map((seed) => ({ ...one, repeat: seed.repeat })))];
+  function cellSize() {
+    const width = board.element.clientWidth - (heads?.side ?? 0) - ROOM;
+    if (size !== "fit") return size;
+    return Math.floor(Math.min(SIZES.most, Math.max(SIZES.least, width / Math.max(1, axes.across.length))));
   }
 
   function layout() {
-    const [values, seeds] = axes(chosen());
-    shown = isTurned ? { across: seeds, down: values } : { across: values, down: seeds };
-    element.style.setProperty("--cell", `${size}px`);
-    cells.style.width = `${shown.across.length * size}px`;
-    cells.style.height = `${shown.down.length * size}px`;
-    fill(columns, shown.across.map((one) => heading(one, "columnheader")));
-    fill(rows, shown.down.map((one) => heading(one, "rowheader")));
-    const name = state.open.status ? [...state.open.variants.values()][0]?.variable_under_test ?? "" : "";
-    fill(corner, h("span", {}, isTurned ? conditionWord(state.open.status?.definition) : name));
-    for (const one of painted.values()) one.remove();
-    painted.clear();
-    paint();
+    arrangeNow();
+    range = rangeOf(state.open, settings.colour);
+    measure();
+    drawTools();
   }
 
-  function heading(one, role) {
-    const definition = state.open.status?.definition;
-    const block = blockText(definition, one.repeat ?? 0);
-    const title = block ? conditionText(definition, one.repeat ?? 0) : null;
-    if (one.kind === "seed") return h("div", { class: "heading", role, title }, block ? h("span", { class: "block" }, block) : seedText(definition, one.repeat), block && h("small", {}, ` seed ${seedText(definition, one.repeat)}`));
-    const sets = Object.entries(one.parts ?? {}).map(([name, value]) => settingsText(definition, name, value))[0];
-    if (one.kind === "part") return h("div", { class: "heading", role, title: [sets, title].filter(Boolean).join("\n") || null }, valueText(one.parts), one.repeat !== undefined && h("small", {}, ` ${conditionText(definition, one.repeat)}`));
-    const variant = one.variant;
-    const recommended = state.open.recommendation?.value;
-    const isBest = recommended !== null && recommended !== undefined && valueKey(recommended) === valueKey(variant.variant_value);
-    return h("div", { class: `heading${isBest ? " best" : ""}`, role, title: settingsText(definition, variant.variable_under_test, variant.variant_value) ?? valueText(variant.variant_value) }, valueText(variant.variant_value), isBest ? " ★" : "");
+  function arrangeNow() {
+    const shown = repeats();
+    most = Math.max(-1, ...shown);
+    axes = arrange(state.open, settings, shown);
   }
 
-  function paint() {
-    if (isWaiting) return;
-    isWaiting = true;
-    requestAnimationFrame(() => {
-      isWaiting = false;
-      if (!state.open) return;
-      const left = grid.scrollLeft, top = grid.scrollTop;
-      const [first, last] = span(left, grid.clientWidth, shown.across.length);
-      const [above, below] = span(top, grid.clientHeight, shown.down.length);
-      const wanted = new Set();
-      for (let row = above; row < below; row += 1) {
-        for (let column = first; column < last; column += 1) {
-          const place = at(column, row);
-          wanted.add(place.key);
-          if (!painted.has(place.key)) add(place, column, row);
-          else if (state.open.cells.get(place.key)?.preview) paintCell(painted.get(place.key), place); // it may have come into sight
-        }
-      }
-      for (const [key, one] of painted) {
-        if (wanted.has(key)) continue;
-        one.remove();
-        painted.delete(key);
-      }
-    });
+  function measure() {
+    makeHeads();
+    if (size === "fit") makeHeads(); // the width of a cell and that of the headings depend on each other
+    board.layout(axes, { cell: cellSize(), side: heads.side, head: heads.height });
   }
 
-  function span(from, length, count) {
-    return [Math.max(0, Math.floor(from / size) - MARGIN), Math.min(count, Math.ceil((from + length) / size) + MARGIN)];
+  function makeHeads() {
+    const fontSize = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    heads = headsOf(state.open, axes, settings, { cell: cellSize(), width: board.element.clientWidth, fontSize });
   }
 
-  function at(column, row) {
-    const [one, other] = [shown.across[column], shown.down[row]];
-    const variant = one.variant ?? other.variant ?? variantOf({ ...fixed, ...one.parts, ...other.parts });
-    const repeat = one.repeat ?? other.repeat;
-    return { variant, repeat, key: variant ? cellKey(variant.variant_index, repeat) : `none ${column} ${row}` };
+  function resized() {
+    if (!axes || !state.open) return;
+    drawTools();
+    measure();
   }
 
-  /** Return the variant at a point of a grid; an adaptive experiment has not tried all of them. */
-  function variantOf(parts) {
-    const names = Object.keys(parts);
-    return [...state.open.variants.values()].find((one) => names.every((name) => one.variant_value[name] === parts[name]));
+  function drawTools() {
+    const status = state.open.status;
+    const legend = range && settings.colour && range.map(numberText);
+    const shown = { settings, size: { pixels: cellSize(), isFit: size === "fit" }, colours: scoresOf(state.open), range: legend, hidden: axes.hidden, shared: axes.shared, totals: status?.totals, isOpen };
+    render(html`${toolbar(shown, actions)}${planeTools(axes.plane, choosePlane)}`, tools);
   }
 
-  function add(place, column, row) {
-    if (!place.variant) return;
-    const one = h("button", { class: "cell", onclick: () => openViewer({ across: shown.across, down: shown.down, column, row, at }) });
-    one.style.transform = `translate(${column * size}px, ${row * size}px)`;
-    one.dataset.key = place.key;
-    painted.set(place.key, one);
-    cells.append(one);
-    paintCell(one, place);
+  const actions = {
+    set,
+    unfold: () => ((isOpen = !isOpen), drawTools()),
+    fit: () => resize(size === "fit" ? cellSize() : "fit"),
+    resize,
+    showAll: () => set({ hidden: [] }),
+    retry: () => change("retry", "the failed jobs run once more"),
+    extend: () => openExtend(id),
+    cancel,
+  };
+
+  function set(more) {
+    settings = { ...settings, ...more };
+    saveSettings(id, settings);
+    layout();
+    if ("colour" in more) board.drawCells();
   }
 
-  function paintCell(one, place) {
-    const known = state.open.cells.get(place.key) ?? { state: unknownState(), images: [], warnings: [], progress: 0, metrics: {} };
-    const asked = askedAbout(known.images ?? []);
-    const [image] = asked;
-    one.className = `cell ${known.state}${known.warnings?.length ? " warned" : ""}`;
-    one.setAttribute("aria-label", `${valueText(place.variant.variant_value)}, ${conditionText(state.open.status?.definition, place.repeat)}: ${known.error ?? known.state}`);
-    if (image) {
-      const rating = state.open.ratings.get(image.sha256);
-      const tile = tileOf(image);
-      if (!tile.src) tile.append(...measured(known).map((line) => `\n${line}`));
-      const present = one.querySelector("img:not(.so-far)");
-      const shown = present && present.getAttribute("src") === tile.getAttribute("src") ? present : tile;
-      const length = [asked.length > 1 && `${asked.length} results`, lengthText(image)].filter(Boolean).join(" · ");
-      fill(one, unloaded(one, shown), shown, rating && stars(rating.stars), length && h("span", { class: "mark length" }, length), known.reused && h("span", { class: "mark", title: "an earlier job made it" }, "reused"), known.warnings?.length ? h("span", { class: "mark warn", title: known.warnings.join("\n") }, "!") : null);
-      one.title = measured(known).join("\n");
-    } else if (known.state === "running") fill(one, previewOf(one, known, () => paintCell(one, place)), h("progress", { max: 1, value: known.progress || null }));
-    else fill(one, h("span", { class: "word" }, known.error ?? (known.state === "completed" ? results(known) : known.state)));
-  }
-
-  /** Return what a job without a picture has given: the names of its files, and its metrics. */
-  function results(known) {
-    const names = [...new Set(known.images.map(fileName))];
-    const lines = [...names.slice(0, FILES), names.length > FILES && `and ${names.length - FILES} more`, ...measured(known)];
-    return lines.filter(Boolean).join("\n") || "no result";
-  }
-
-  /** Return the metrics of a job, a line each. */
-  function measured(known) {
-    return Object.entries(known.metrics ?? {}).map(([name, number]) => `${name} ${numberText(number)}`);
-  }
-
-  /** Return the preview that stays in a cell until its picture is loaded, null if there is none. */
-  function unloaded(one, img) {
-    const before = img.complete !== false ? null : one.querySelector(".so-far");
-    if (before) img.onload = img.onerror = () => before.remove();
-    return before;
+  function choosePlane({ across, down, place }) {
+    const places = place ? { ...settings.places, [place[0]]: place[1] } : settings.places;
+    set({ across, down, places });
   }
 
   function resize(to) {
-    const ratio = to / size;
-    const [left, top] = [grid.scrollLeft * ratio, grid.scrollTop * ratio];
+    const ratio = (to === "fit" ? 1 : to) / cellSize();
+    const [left, top] = [board.element.scrollLeft * ratio, board.element.scrollTop * ratio];
     size = to;
-    localStorage.setItem(SIZE.key, String(to));
+    saveSize(to);
     layout();
-    grid.scrollTo(left, top);
+    board.drawCells(); // words or symbols
+    board.element.scrollTo(left, top);
+  }
+
+  function drawHead(one, entry) {
+    heads.head(one, entry, one.getAttribute("role") === "rowheader");
+  }
+
+  function draw(one, place) {
+    if (!place.variant) return drawHole(one);
+    const known = knownOf(state.open, place);
+    const score = range ? scoreOf(state.open, known, settings.colour) : undefined;
+    const told = score === undefined ? null : { share: shareOf(score, range), text: numberText(score) };
+    const look = { definition: state.open.status?.definition, size: cellSize(), stars: (sha256) => ratingOf(sha256)?.stars, score: told };
+    drawCell(one, place, known, look, () => draw(one, board.placeOf(one)));
+  }
+
+  /** A cell that was there already has been scrolled: it may ask for its preview now. */
+  function inSight(one, place) {
+    if (state.open.cells.get(place.key)?.preview) draw(one, place);
+  }
+
+  function imageIn(place) {
+    return place?.variant && askedAbout(state.open.cells.get(place.key)?.images ?? [])[0];
+  }
+
+  function key(event, spot) {
+    const to = movedBy(event, spot, board.page());
+    const wish = to ? null : actOf(event, isHead(spot));
+    if (!to && !wish) return;
+    event.preventDefault();
+    if (to) return board.focus(to);
+    const place = board.placeOf(event.target);
+    const acts = {
+      open: () => place?.variant && open(place),
+      menu: () => menu(spot, event.target),
+      move: () => move(spot, wish.by),
+      hide: () => hide(axisOf(spot)[placeIn(spot)].ids.at(-1)),
+      rate: () => judge(place, (sha256) => rate(id, sha256, wish.stars)),
+      reject: () => judge(place, (sha256) => reject(id, sha256)),
+      undo: () => judge(place, (sha256) => undoRating(id, sha256)),
+    };
+    acts[wish.act]();
+  }
+
+  function move(spot, by) {
+    const [axis, at] = [axisOf(spot), placeIn(spot)];
+    const [{ ids }] = [axis[at]];
+    set(moveBy(settings, axis, at, by));
+    const moved = axisOf(spot).findIndex((one) => one.ids.join() === ids.join());
+    board.focus(spot.row < 0 ? { ...spot, column: moved } : { ...spot, row: moved });
+  }
+
+  function hide(hidden) {
+    set({ hidden: [...settings.hidden, hidden] });
+  }
+
+  function menu(spot, heading) {
+    const [axis, at] = [axisOf(spot), placeIn(spot)];
+    const entry = axis[at];
+    const [back, on] = spot.row < 0 ? [["left", "Move to the left"], ["right", "Move to the right"]] : [["up", "Move up"], ["down", "Move down"]];
+    const names = { value: "this value", part: "this value", seed: "this seed" };
+    const hides = entry.ids.map((one) => ({ text: `Hide ${one.startsWith("seed") ? names.seed : names[entry.kind]}`, symbol: "hidden", act: () => hide(one) }));
+    const moves = [[back, -1], [on, 1]].map(([[symbol, text], by]) => ({ text, symbol, act: () => move(spot, by) }));
+    openMenu(heading, heading.title.split("\n")[0] || heading.textContent, [...moves, ...hides, { text: "Swap rows and columns", symbol: "swap", act: () => set({ isTurned: !settings.isTurned }) }]);
+  }
+
+  function open(place) {
+    location.hash = linkTo(["e", id, "grid", place.key]);
+  }
+
+  function judge(place, act) {
+    const image = imageIn(place);
+    if (image) act(image.sha256);
+    else say("There is no picture to rate here yet.");
   }
 
   async function change(what, said, body = {}) {
@@ -216,53 +209,52 @@ export function gridView(id) {
     }
   }
 
-  function extend() {
-    const definition = state.open.status.definition;
-    const names = definition.variable ? [definition.variable.name] : definition.variables.map((one) => one.name);
-    const inputs = names.map((name) => h("input", { name, placeholder: `3, 6 or red, "a, b", ""` }));
-    const seeds = h("input", { type: "number", min: definition.jobs_per_variant ?? 1, max: 256, value: definition.jobs_per_variant ?? 1 });
-    const dialog = h(
-      "dialog",
-      { class: "small", onclose: () => dialog.remove() },
-      h("form", { method: "dialog", onsubmit: send }, h("h2", {}, "Extend"), names.map((name, place) => h("label", { class: "field" }, h("span", {}, `More values of ${name}`), inputs[place])), h("label", { class: "field" }, h("span", {}, "Seeds for each value"), seeds), h("div", { class: "row" }, h("button", { class: "primary", value: "ok" }, "Plan them"), h("button", { value: "no", formnovalidate: true }, "Leave"))),
-    );
-    document.body.append(dialog);
-    dialog.showModal();
-    function send(event) {
-      if (event.submitter?.value !== "ok") return;
-      const values = {};
-      try {
-        inputs.forEach((input, place) => {
-          const more = listed(input.value);
-          if (more.length) values[names[place]] = more;
-        });
-      } catch (error) {
-        event.preventDefault(); // what was typed stays
-        return complain(error.message);
-      }
-      change("extend", "planned", { values, jobs_per_variant: Number(seeds.value) });
-    }
+  async function cancel(left) {
+    const jobs = left === 1 ? "1 job" : `${left} jobs`;
+    const wanted = await confirm(`Cancel ${jobs}?`, "What is done stays. Jobs that run are stopped, and those that wait are not made; `Extend` plans new ones later.", { yes: `Cancel ${jobs}`, no: "Let them run" });
+    if (wanted) await change("cancel", `${jobs} cancelled`);
   }
 
   function update(changes) {
-    const isSorted = sort.value !== "plan" || filter.value !== "";
-    const isTold = changes.has("variants") || changes.has("recommendation");
-    if (changes.has("all") || changes.has("open") || (isTold && isSorted) || differs()) return layout();
-    if (isTold) fill(isTurned ? rows : columns, (isTurned ? shown.down : shown.across).map((one) => heading(one, isTurned ? "rowheader" : "columnheader")));
-    const keys = changes.has("ratings") ? [...painted.keys()] : [...changes].filter((one) => one.startsWith("cell ")).map((one) => one.slice(5));
-    for (const key of keys) {
-      const one = painted.get(key);
-      const [index, repeat] = key.split(".").map(Number);
-      if (one) paintCell(one, { key, repeat, variant: state.open.variants.get(index) });
-    }
+    if (!state.open) return;
+    const cells = [...changes].filter((one) => one.startsWith("cell ")).map((one) => one.slice(5));
+    const isAll = changes.has("all") || changes.has("open");
+    const mayMove = ["status", "variants", "recommendation", "ratings"].some((one) => changes.has(one)) || cells.some((one) => Number(one.split(".")[1]) > most);
+    if (isAll || mayMove) arrangeAnew(isAll);
+    if (cells.length && settings.colour) widen();
+    if (isAll || changes.has("ratings")) board.drawCells();
+    else if (cells.length) board.drawCells(new Set(cells));
+    opened.update(changes);
   }
 
-  /** Return whether variants or seeds have changed since they were drawn. */
-  function differs() {
-    const [values, seeds] = axes(chosen());
-    const [across, down] = isTurned ? [seeds, values] : [values, seeds];
-    return across.length !== shown.across.length || down.length !== shown.down.length;
+  /** Lay out anew only if something else stands on the axes; else the headings tell what is new. */
+  function arrangeAnew(isAll) {
+    const [before, { height, side } = {}] = [axes?.key, heads ?? {}];
+    arrangeNow();
+    if (isAll || axes.key !== before) return layout();
+    makeHeads();
+    if (heads.height !== height || heads.side !== side) return measure();
+    board.drawHeads();
+    drawTools();
   }
 
-  return { element, update, close: () => observer.disconnect() };
+  /** Another score may be the least or the greatest one, which changes all colours. */
+  function widen() {
+    const before = range;
+    range = rangeOf(state.open, settings.colour);
+    if (String(before) === String(range)) return;
+    board.drawCells();
+    drawTools();
+  }
+
+  if (route.part.length) opened.go(route, false);
+  return {
+    element,
+    update,
+    go: (to) => opened.go(to, true),
+    close() {
+      opened.close();
+      board.close();
+    },
+  };
 }

@@ -1,7 +1,6 @@
 // What a running job has made so far, in its cell. Each preview is loaded first and shown then, so that nothing flickers.
 
 import { preview } from "../../data/api.js";
-import { h } from "../../base/dom.js";
 
 const GAP = 500; // ms between two requests of a cell
 const CALM_GAP = 5000; // where the person wants little motion
@@ -22,7 +21,8 @@ export function previewOf(cell, known, paint) {
 async function load(cell, shown, number, paint) {
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const rest = new Promise((done) => setTimeout(done, isCalm ? CALM_GAP : GAP));
-  const img = h("img", { class: "so-far", src: preview(shown.jobId, number), alt: "what the job has made so far", draggable: "false" });
+  const img = new Image();
+  Object.assign(img, { className: "so-far", src: preview(shown.jobId, number), alt: "what the job has made so far", draggable: false });
   shown.isBusy = true;
   shown.number = number;
   const again = () => cell.isConnected && kept.get(cell) === shown && paint();

@@ -1,0 +1,100 @@
+// Headings of the grid: a value with what is known of it, or a seed; and the corner, which names both axes.
+
+import { html, render } from "../../base/html.js";
+import { icon } from "../../base/icons.js";
+import { blockText, conditionText, conditionWord, seedText, settingsText, valueText } from "../../data/values.js";
+import { estimatesOf, factsOf } from "./scores.js";
+
+const LINES = 3; // of a heading, at most
+const FACTS = 20; // pixels of the line below a value
+const LINE = 20;
+const PADDING = 14;
+const MENU = 20; // pixels beside the words of a row
+const SIDE = { least: 56, most: 220, share: 0.34 }; // of the headings of rows; the share is that of a narrow window
+
+/** Return what is drawn on headings: `{ head(element, entry, role), corner(element), height, side }`. */
+export function headsOf(open, axes, settings, { cell, width, fontSize }) {
+  const definition = open.status?.definition;
+  const estimates = estimatesOf(open);
+  const scale = fontSize / 16;
+  const seeded = settings.isTurned ? axes.across : axes.down;
+  const isOneSeed = seeded.every((one) => one.repeat === seeded[0]?.repeat); // told once, in the corner
+  const text = (entry) => textOf(definition, axes, entry, isOneSeed);
+  const facts = (entry) => (entry.kind === "seed" ? null : factsOf(open, variantsOf(open, entry), estimates));
+  const lengths = axes.across.map((entry) => text(entry).lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line, fontSize) / (cell - 10))), 0));
+  const lines = Math.min(Math.max(LINES, axes.names.length), Math.max(1, ...lengths));
+  const hasFacts = axes.across.some((entry) => entry.kind !== "seed");
+  const widest = Math.max(...axes.down.map((entry) => Math.max(...[...text(entry).lines, text(entry).small].map((line) => widthOf(line, fontSize)))), 0);
+  const corner = cornerOf(definition, axes, settings, isOneSeed && seeded[0]);
+  const named = Math.max(...corner.map((line) => widthOf(line.text, fontSize)));
+  return {
+    height: Math.max(lines * LINE * scale + (hasFacts ? FACTS * scale : 0), corner.length * LINE * scale) + PADDING * scale,
+    side: Math.round(Math.max(SIDE.least * scale, Math.min(Math.max(widest, named) + (PADDING + MENU) * scale, SIDE.most * scale, Math.max(SIDE.share * width, SIDE.least * scale)))),
+    lines,
+    head: (element, entry, isRow) => drawHead(element, entry, { ...text(entry), facts: facts(entry), limit: isRow ? rowLines(cell, entry, scale) : lines }),
+    corner: (element) => drawCorner(element, corner),
+  };
+}
+
+function rowLines(cell, entry, scale) {
+  return Math.max(1, Math.floor((cell - (entry.kind === "seed" ? 4 : FACTS * scale)) / (LINE * scale)));
+}
+
+function variantsOf(open, entry) {
+  if (entry.kind === "value") return [open.variants.get(entry.variant.variant_index) ?? entry.variant];
+  const [[name, value]] = Object.entries(entry.parts);
+  return [...open.variants.values()].filter((one) => one.variant_value[name] === value);
+}
+
+function textOf(definition, axes, entry, isOneSeed) {
+  if (entry.kind === "seed") {
+    const block = blockText(definition, entry.repeat);
+    const seed = seedText(definition, entry.repeat);
+    return block ? { lines: [block], small: `seed ${seed}`, title: conditionText(definition, entry.repeat) } : { lines: [seed], small: "", title: "" };
+  }
+  if (entry.kind === "part") {
+    const [[name, value]] = Object.entries(entry.parts);
+    const small = entry.repeat === undefined || isOneSeed ? "" : conditionText(definition, entry.repeat);
+    return { lines: [valueText(value)], small, title: [settingsText(definition, name, value) ?? `${name} ${valueText(value)}`, small].filter(Boolean).join("\n") };
+  }
+  const { variant_value: value, variable_under_test: name } = entry.variant;
+  const isMap = value !== null && typeof value === "object";
+  return { lines: isMap && axes.names.length ? axes.names.map((one) => valueText(value[one])) : [valueText(value)], small: "", title: settingsText(definition, name, value) ?? valueText(value) };
+}
+
+function drawHead(element, entry, { lines, limit, facts, small, title }) {
+  element.className = `heading ${entry.kind}${facts?.isBest ? " best" : ""}`;
+  element.title = [title, facts?.isBest && "recommended", facts?.mean && `mean ${facts.mean}`, facts?.chance && `best with ${facts.chance}`].filter(Boolean).join("\n");
+  element.style.setProperty("--lines", lines.length > 1 ? 1 : limit);
+  element.setAttribute("aria-haspopup", "dialog");
+  const told = [facts?.mean, facts?.chance].filter(Boolean).join(" · ");
+  render(
+    html`${lines.map((line) => html`<span class="name">${line}</span>`)}${small ? html` <small>${small}</small>` : ""}${told || facts?.isBest
+      ? html` <small class="known">${facts.isBest ? icon("trophy") : ""}${told}</small>`
+      : ""}`,
+    element,
+  );
+}
+
+/** Return the lines of the corner: what is across, and what is down. */
+function cornerOf(definition, axes, { isTurned }, only) {
+  const word = conditionWord(definition);
+  const name = axes.plane?.across ? axes.plane.across : axes.names.join(", ") || definition?.variable?.name || "";
+  const second = axes.plane?.across ? axes.plane.down : word;
+  const [across, down] = isTurned ? [second, name] : [name, second];
+  const lines = [{ text: across, arrow: "→" }, { text: down, arrow: "↓" }];
+  if (only?.kind === "part" && only.repeat !== undefined) lines.push({ text: conditionText(definition, only.repeat), arrow: "" });
+  return lines.filter((line) => line.text);
+}
+
+function drawCorner(element, lines) {
+  render(lines.map((line) => html`<span title=${line.text}><span>${line.text}</span>${line.arrow ? html` <span aria-hidden="true">${line.arrow}</span>` : ""}</span>`), element);
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+
+/** Return about how wide a text is, in pixels: measured without a layout of the page. */
+function widthOf(text, fontSize) {
+  ruler.font = `600 ${0.9 * fontSize}px system-ui, sans-serif`;
+  return ruler.measureText(text ?? "").width;
+}

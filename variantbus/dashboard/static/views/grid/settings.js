@@ -1,0 +1,53 @@
+// How a person has arranged the pictures of each experiment; kept in this browser for the next visit.
+
+const KEY = "grids";
+const KEPT = 50; // experiments, the last ones
+const SIZE = "cell size";
+
+/** The sizes of a cell in pixels; `fit` is as wide as the page allows. */
+export const SIZES = { least: 40, most: 400, usual: 150 };
+
+/** Return the arrangement of an experiment that nobody has changed. */
+export function plain() {
+  return { sort: "plan", filter: "", colour: "", isTurned: false, hidden: [], order: {}, across: null, down: null, places: {} };
+}
+
+/** Return how an experiment was arranged last. */
+export function loadSettings(id) {
+  return { ...plain(), ...read()[id] };
+}
+
+/** Keep how an experiment is arranged. */
+export function saveSettings(id, settings) {
+  const { [id]: _, ...others } = read();
+  const kept = Object.entries(others).slice(1 - KEPT);
+  store(KEY, JSON.stringify(Object.fromEntries([...kept, [id, settings]])));
+}
+
+/** Return the size of pictures, `fit` or pixels: one for all experiments. */
+export function loadSize() {
+  const kept = localStorage.getItem(SIZE);
+  return kept === "fit" ? kept : Math.min(SIZES.most, Math.max(SIZES.least, Number(kept) || SIZES.usual));
+}
+
+/** Keep the size of pictures. */
+export function saveSize(size) {
+  store(SIZE, String(size));
+}
+
+function read() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    return kept !== null && typeof kept === "object" ? kept : {};
+  } catch {
+    return {}; // what another version or a person wrote there
+  }
+}
+
+function store(key, text) {
+  try {
+    localStorage.setItem(key, text);
+  } catch {
+    // the storage is full or forbidden: it holds for this visit
+  }
+}

@@ -1,0 +1,47 @@
+// The line above the pictures: how they are arranged, and what can be done with all of them.
+
+import { html, live } from "../../base/html.js";
+import { icon } from "../../base/icons.js";
+import { valueText } from "../../data/values.js";
+import { SIZES } from "./settings.js";
+
+const SORTS = [["plan", "in the order of the plan"], ["best", "best first"], ["fast", "fastest first"]];
+const FILTERS = [["", "all values"], ["failed", "with failures"], ["warned", "with warnings"], ["unrated", "not rated yet"]];
+
+/** Return the line; `on` has the functions of its buttons, `isOpen` is whether a narrow window shows all of it. */
+export function toolbar({ settings, size, colours, range, hidden, shared, totals, isOpen }, on) {
+  const sorts = settings.sort === "own" ? [...SORTS, ["own", "in my order"]] : SORTS;
+  const left = totals ? totals.jobs - totals.completed - totals.failed - totals.cancelled : 0;
+  return html`<div class=${`bar tools${isOpen ? " open" : ""}`}>
+    <button class="unfold" aria-expanded=${isOpen} aria-label="Arrange the pictures" @click=${on.unfold}>${icon("gear")}</button>
+    <div class="how">
+      <span class="sizes">
+        <input type="range" min=${SIZES.least} max=${SIZES.most} .value=${live(String(size.pixels))} aria-label="Size of pictures" @input=${(event) => on.resize(Number(event.target.value))} />
+        <button class="plain" aria-pressed=${size.isFit} title="As wide as the window" @click=${on.fit}>${icon("fit")}<span>Fit</span></button>
+      </span>
+      ${choice("Order", settings.sort, sorts, (sort) => on.set({ sort }))} ${choice("Show", settings.filter, FILTERS, (filter) => on.set({ filter }))}
+      <label class="colours">${icon("palette")} ${choice("Colour by", settings.colour, colours, (colour) => on.set({ colour }))}</label>
+      ${range ? legend(range) : ""}
+      <button title="Swap rows and columns" @click=${() => on.set({ isTurned: !settings.isTurned })}>${icon("swap")}Turn</button>
+      ${hidden ? html`<button @click=${on.showAll}>${icon("eye")}Show all (${hidden} hidden)</button>` : ""}
+    </div>
+    ${Object.keys(shared).length ? html`<span class="shared" title="the same in all of them">${valueText(shared)}</span>` : ""}
+    <span class="space"></span>
+    <div class="acts">
+      ${totals?.failed ? html`<button @click=${on.retry}>${icon("retry")}Retry failed (${totals.failed})</button>` : ""}
+      <button @click=${on.extend}>${icon("plus")}Extend</button>
+      ${left > 0 ? html`<button @click=${() => on.cancel(left)}>${icon("stop")}Cancel</button>` : ""}
+    </div>
+  </div>`;
+}
+
+function choice(label, value, options, take) {
+  return html`<select aria-label=${label} .value=${live(value)} @change=${(event) => take(event.target.value)}>
+    ${options.map(([key, text]) => html`<option value=${key} .selected=${key === value}>${label === "Colour by" && !key ? "no colours" : text}</option>`)}
+  </select>`;
+}
+
+/** Return what the colours mean. */
+function legend([least, most]) {
+  return html`<span class="legend"><span>${least}</span>${[0, 25, 50, 75, 100].map((share) => html`<i data-share=${share}></i>`)}<span>${most}</span></span>`;
+}
