@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.fields import Id, Index, Name, NewId, VariantValue
@@ -24,6 +24,8 @@ class ResultRecord(Struct, frozen=True, kw_only=True, gc=False):
     seconds: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    warnings: tuple[str, ...] | UnsetType = UNSET  # absent: none
+    reused_from: str | UnsetType = UNSET  # the job that made this result, where it was not made again
 
 
 class PictureRecord(Struct, frozen=True, kw_only=True, gc=False):

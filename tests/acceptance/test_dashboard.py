@@ -45,13 +45,12 @@ def test_all_that_a_page_asks_for_is_answered(deployment: Deployment) -> None:
 
     assert status == 201
     one = f"/api/experiments/{name}"
-    records = json.loads(page.ask("GET", f"{one}/records")[1])["records"]
-    sha256 = records["pictures"][0]["image"]["sha256"]
+    snapshot = json.loads(page.ask("GET", f"{one}/snapshot")[1])
+    pictures_made = [image["sha256"] for cell in snapshot["cells"] for image in cell["images"]]
+    sha256 = pictures_made[0]
     assert json.loads(page.ask("POST", f"{one}/rate", {"image": sha256, "stars": 4})[1])["stars"] == 4
     assert json.loads(page.ask("GET", f"{one}/recommendation")[1])["tier"] == "none"
-    assert json.loads(page.ask("GET", f"{one}/pair")[1])["left"]["sha256"] in {
-        record["image"]["sha256"] for record in records["pictures"]
-    }
+    assert json.loads(page.ask("GET", f"{one}/pair")[1])["left"]["sha256"] in pictures_made
     for suffix, kind in (("report.html", "text/html"), ("export.csv", "text/csv"), ("export.json", "application/json")):
         code, _, headers = page.ask("GET", f"{one}/{suffix}")
         assert (code, headers["content-type"].partition(";")[0]) == (200, kind)
@@ -76,8 +75,8 @@ def test_a_player_gets_the_part_that_it_asks_for(deployment: Deployment) -> None
     text = program(values=1, jobs=1, script=f'cp {workspace.folder}/a.bin "$3/a.html"')
     name = submit(workspace, text)
     wait_until(lambda: view_of(learning, name).status == "completed", what="the end")
-    records = json.loads(page.ask("GET", f"/api/experiments/{name}/records")[1])["records"]
-    sounds = {one["image"]["media_type"]: one["image"]["sha256"] for one in records["pictures"]}
+    snapshot = json.loads(page.ask("GET", f"/api/experiments/{name}/snapshot")[1])
+    sounds = {image["media_type"]: image["sha256"] for cell in snapshot["cells"] for image in cell["images"]}
     url = f"/media/{sounds['audio/wav']}"
 
     status, _, headers = page.ask("GET", url)

@@ -51,7 +51,7 @@ TARGETS: Final = (
     "/api/experiments/%ff%fe",
     "/api/experiments/%ED%A0%80",
     "/api/experiments/%",
-    "/api/experiments/%zz/records",
+    "/api/experiments/%zz/snapshot",
     "/api/experiments/" + "%41" * 3000,
     "/api/experiments/x/export.csv",
     "/api/experiments/[/job.toml",

@@ -108,7 +108,7 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
     note.fill("still here")
 
     deployment.learning.kill()
-    expect(page.locator("#banner")).to_contain_text("learning does not answer", timeout=WAIT)
+    expect(page.locator("#banner")).to_contain_text("learning service does not answer", timeout=WAIT)
     expect(note).to_have_value("still here")
     deployment.learning.start()
     expect(page.locator("#banner")).to_be_hidden(timeout=WAIT)

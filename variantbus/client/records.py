@@ -1,6 +1,6 @@
 """Requests for what an experiment has, whole: its records, its history, the job with its recommended value."""
 
-from typing import get_args
+from typing import TypeVar, get_args
 
 from bus.console.printable import printable
 from bus.contracts.archive import HistoryParams, HistoryReply, Kind, Records, RecordsParams, RecordsReply, ResultRecord
@@ -12,6 +12,8 @@ from learning_service.experiments.settings import value_settings
 from variantbus.client.experiments import ask_recommendation, shown
 from variantbus.reports.export import Exported
 from variantbus.reports.job_file import job_text
+
+R = TypeVar("R")
 
 
 def export_of(learning: str, experiment_id: str, keys: Keys | None) -> Exported:
@@ -32,7 +34,12 @@ def export_of(learning: str, experiment_id: str, keys: Keys | None) -> Exported:
 
 def results_of(learning: str, experiment_id: str, keys: Keys | None = None) -> list[ResultRecord]:
     """Return how the jobs of an experiment ended, fetched page by page."""
-    return [one for one in _records(learning, experiment_id, "results", keys) if isinstance(one, ResultRecord)]
+    return records_of(learning, experiment_id, "results", ResultRecord, keys)
+
+
+def records_of(learning: str, experiment_id: str, kind: Kind, of: type[R], keys: Keys | None = None) -> list[R]:
+    """Return the records of one kind, fetched page by page; `of` is their type."""
+    return [one for one in _records(learning, experiment_id, kind, keys) if isinstance(one, of)]
 
 
 def _records(learning: str, experiment_id: str, kind: Kind, keys: Keys | None) -> list[object]:

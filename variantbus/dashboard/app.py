@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,12 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from bus.protocol.control import ControlError
+from bus.protocol.doors import take
 from bus.protocol.json_values import from_json
 from bus.protocol.validation import InvalidInputError
+from variantbus.dashboard.assets import FOR_EVER, Assets, Found
+from variantbus.dashboard.compression import packed, takes_gzip
 from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.opening import opened
 from variantbus.dashboard.ranges import UnsatisfiableError
@@ -30,9 +32,9 @@ STATIC: Final = Path(__file__).parent / "static"
 HASH: Final = re.compile(r"[0-9a-f]{64}")
 # no SVG: it may hold scripts
 PICTURES: Final = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
-FOR_EVER: Final = "public, max-age=31536000, immutable"  # an address with a hash is always the same picture
 STATUS: Final = {"invalid_request": 400, "unauthorized": 403, "not_found": 404, "conflict": 409, "too_large": 413}
 AWAY: Final = 503
+STREAMED: Final = 1000  # experiments in one stream
 Handler = Callable[[Request, Any], Any]
 
 
@@ -40,19 +42,20 @@ class Pages:
     """Answers the requests of browsers by asking the services in threads of their own."""
 
     def __init__(self, services: Services, feed: Feed, token: str) -> None:
-        """Read the page once."""
-        self._services, self._feed = services, feed
-        self._index = (STATIC / "index.html").read_text(encoding="utf-8").replace("{token}", token)
+        """Wire the parts; `token` is what a page needs to change something."""
+        self._services, self._feed, self._token = services, feed, token
+        self._assets = Assets(STATIC)
 
-    def routes(self) -> list[Route | Mount]:
+    def routes(self) -> list[Route]:
         """Return all routes."""
         ask, system = self._services, self._services.system
         one = "/api/experiments/{experiment_id}"
         changes = [Route(f"{one}/{what}", _json(partial(_change, ask, what)), methods=["POST"]) for what in CHANGES]
         return [
             Route("/", self._page),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Route("/static/{path:path}", self._static),
             Route("/api/events", self._events),
+            Route("/api/streams/{stream}", self._show, methods=["POST"]),
             Route("/api/experiments", _json(lambda request, _: ask.experiments(*_page(request)))),
             Route("/api/experiments", _json(lambda _, body: ask.create(body), status=201), methods=["POST"]),
             Route("/api/plan", _json(lambda _, body: ask.plan(body)), methods=["POST"]),
@@ -65,7 +68,7 @@ class Pages:
             Route("/api/read", _read, methods=["POST"]),
             Route("/api/pipelines", _json(lambda *_: ask.pipelines())),
             Route(one, _json(lambda request, _: ask.experiment(_id(request)))),
-            Route(f"{one}/records", _json(lambda request, _: ask.records(_id(request)))),
+            Route(f"{one}/snapshot", _json(lambda request, _: ask.snapshot(_id(request)))),
             Route(f"{one}/recommendation", _json(lambda request, _: ask.recommendation(_id(request)))),
             Route(f"{one}/pair", _json(lambda request, _: ask.pair(_id(request), _passed(request)))),
             Route(f"{one}/next", _json(lambda request, _: ask.next_picture(_id(request), _passed(request)))),
@@ -82,13 +85,28 @@ class Pages:
         ]
 
     async def _page(self, _request: Request) -> Response:
-        return Response(self._index, media_type="text/html")
+        return Response(await run_in_threadpool(self._assets.index), media_type="text/html")
+
+    async def _static(self, request: Request) -> Response:
+        found = await run_in_threadpool(self._assets.find, request.path_params["path"])
+        return _error(404, "there is nothing here") if found is None else _asset(request, found)
 
     async def _events(self, request: Request) -> Response:
+        """Answer with the events of the experiments that the query names; `_show` changes which ones."""
         if self._feed.is_full:
             return _error(AWAY, "too many pages are open; close some")
-        events = self._feed.events(request.query_params.get("experiment", ""))
+        events = self._feed.events(request.query_params.getlist("experiment"), self._token)
         return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+    async def _show(self, request: Request) -> Response:
+        """Let a stream carry other experiments. What is asked for after the answer misses none of their events."""
+        try:
+            shown = take(from_json(await request.body()), Shown)
+        except InvalidInputError as error:
+            return _error(400, str(error))
+        if not self._feed.show(request.path_params["stream"], shown.experiments):
+            return _error(404, "there is no such stream any more; open another one")
+        return Response(b"{}", media_type="application/json")
 
     async def _picture(self, request: Request) -> Response:
         sha256 = request.path_params["sha256"]
@@ -125,6 +143,12 @@ class Pages:
     async def _preview(self, request: Request) -> Response:
         job_id = request.query_params.get("job", "")
         return await _shown(lambda: self._services.preview(job_id))
+
+
+class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The experiments whose events a stream carries."""
+
+    experiments: Annotated[list[str], msgspec.Meta(max_length=STREAMED)]
 
 
 def make_app(services: Services, feed: Feed, token: str) -> Starlette:
@@ -174,9 +198,25 @@ def _json(answer: Handler, status: int = 200) -> Callable[[Request], Any]:
             return _error(400, str(error))
         except ControlError as error:
             return _error(STATUS.get(error.code, AWAY), error.message)
-        return Response(msgspec.json.encode(found), status, media_type="application/json")
+        data, headers = await run_in_threadpool(_packed, found, request)
+        return Response(data, status, headers, "application/json")
 
     return endpoint
+
+
+def _packed(found: Any, request: Request) -> tuple[bytes, dict[str, str]]:
+    return packed(msgspec.json.encode(found), request.headers.get("accept-encoding", ""))
+
+
+def _asset(request: Request, found: Found) -> Response:
+    """Answer with a file of the page, or that it is still as the browser has it."""
+    asset, caching = found
+    headers = {"cache-control": caching, "etag": asset.tag, "vary": "accept-encoding"}
+    if asset.tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if not takes_gzip(request.headers.get("accept-encoding", "")) or asset.gzipped is asset.data:
+        return Response(asset.data, 200, headers, asset.media_type)
+    return Response(asset.gzipped, 200, {**headers, "content-encoding": "gzip"}, asset.media_type)
 
 
 def _file(make: Callable[[str], str], media_type: str) -> Callable[[Request], Any]:

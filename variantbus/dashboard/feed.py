@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import secrets
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -39,12 +40,13 @@ logger = logging.getLogger(__name__)
 
 
 class Feed:
-    """Follows runner and learning service, and sends each browser the events of the experiment it shows."""
+    """Follows runner and learning service, and sends each browser the events of the experiments that it shows."""
 
     def __init__(self, services: Services, keys: Keys | None) -> None:
         """Connect to nothing yet."""
         self._services, self._keys = services, keys
-        self._clients: dict[Outbox, str] = {}  # with the experiment that it shows, "" for none
+        self._clients: dict[Outbox, frozenset[str]] = {}  # with the experiments that its pages show
+        self._streams: dict[str, Outbox] = {}
         self._health = b""
 
     @property
@@ -65,22 +67,33 @@ class Feed:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def events(self, experiment_id: str) -> AsyncIterator[bytes]:
-        """Yield the server-sent events for one browser until it disconnects."""
-        outbox = Outbox()
-        self._clients[outbox] = experiment_id
+    async def events(self, experiments: Iterable[str], token: str) -> AsyncIterator[bytes]:
+        """Yield the server-sent events for one browser until it disconnects.
+
+        The first one tells the name of the stream, and the token with which changes are asked for.
+        """
+        outbox, stream = Outbox(), secrets.token_urlsafe(16)
+        self._clients[outbox] = frozenset(experiments)
+        self._streams[stream] = outbox
         try:
-            yield b"retry: 1000\nevent: hello\ndata: {}\n\n"
+            yield sse("hello", {"stream": stream, "token": token})
             if self._health:
                 yield self._health
             while not outbox.is_closed:
                 waiting = await outbox.take(HEARTBEAT_SECONDS)
                 if waiting is None:
-                    yield b"event: reload\ndata: {}\n\n"
+                    yield sse("reload", {})
                 else:
                     yield b"".join(waiting) or b": nothing new\n\n"
         finally:
-            del self._clients[outbox]
+            del self._clients[outbox], self._streams[stream]
+
+    def show(self, stream: str, experiments: Iterable[str]) -> bool:
+        """Let a stream carry the events of these experiments from now on; return whether it is there."""
+        outbox = self._streams.get(stream)
+        if outbox is not None:
+            self._clients[outbox] = frozenset(experiments)
+        return outbox is not None
 
     def end(self) -> None:
         """End the streams of all browsers, which reconnect automatically."""
@@ -106,10 +119,8 @@ class Feed:
         topic = delivery.topic
         for_all = topic.startswith(EVERYBODY)
         parts = topics.split(topic)
-        experiment_id = parts[2] if len(parts) > 2 else ""  # noqa: PLR2004 - two tokens are the kind
-        clients = [
-            outbox for outbox, looks_at in self._clients.items() if for_all or (looks_at and looks_at == experiment_id)
-        ]
+        experiment_id = parts[2] if len(parts) > 2 else None  # noqa: PLR2004 - two tokens are the kind
+        clients = [outbox for outbox, shown in self._clients.items() if for_all or experiment_id in shown]
         if not clients:
             return
         key = key_of(delivery)

@@ -17,6 +17,7 @@ BODY_LIMIT: Final = 1 << 20  # bytes of a request
 FILES: Final = {"/api/read": 64 << 20}  # where a file is sent as it is, and how large it may be
 READS: Final = ("GET", "HEAD")
 TOKEN: Final = "x-token"  # noqa: S105 - the name of a header
+OLD_TOKEN: Final = "old_token"  # noqa: S105 - a word for the page, which then waits for the new one
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "media-src 'self'; "
@@ -33,6 +34,7 @@ class Refusal(NamedTuple):
 
     status: int
     text: str
+    code: str = ""  # for a page that knows what to do
 
 
 class Guard:
@@ -61,7 +63,8 @@ class Guard:
                 refusal = STOPPING
             if refusal is None or reply.has_begun:
                 return
-        response = JSONResponse({"error": refusal.text}, refusal.status)
+        told = {"error": refusal.text, "code": refusal.code} if refusal.code else {"error": refusal.text}
+        response = JSONResponse(told, refusal.status)
         if refusal.status == UNAUTHORIZED:
             response.headers["www-authenticate"] = 'Basic realm="variantbus", charset="UTF-8"'
         await response(scope, receive, reply)
@@ -87,7 +90,8 @@ class Guard:
         if "origin" not in headers and headers.get("sec-fetch-site") != "same-origin":
             return Refusal(403, "only the dashboard's own page may change something")
         if not secrets.compare_digest(headers.get(TOKEN, "").encode(), self._token.encode()):
-            return Refusal(403, "the page is of an earlier start of the dashboard; load it again")
+            text = "the page is of an earlier start of the dashboard; load it again"
+            return Refusal(403, text, OLD_TOKEN)
         kind = headers.get("content-type", "").partition(";")[0].strip()
         if kind != ("application/octet-stream" if path in FILES else "application/json"):
             return Refusal(415, "send the file as application/octet-stream" if path in FILES else "send JSON")

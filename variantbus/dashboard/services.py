@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from bus.contracts.archive import ComparisonRecord, PictureRecord, RatingRecord, ResultRecord
 from bus.contracts.definition import ExperimentDefinition
 from bus.contracts.experiments import ExperimentParams
 from bus.contracts.jobs import JobParams, PreviewReply
@@ -19,8 +20,9 @@ from variantbus.client.experiments import ask_recommendation
 from variantbus.client.health import Health, ask
 from variantbus.client.outputs import fetch_beginning, fetch_output, fetch_picture, open_output
 from variantbus.client.planning import create
-from variantbus.client.records import export_of, job_of
+from variantbus.client.records import export_of, job_of, records_of
 from variantbus.dashboard.ranges import Span, span_of
+from variantbus.dashboard.snapshot import snapshot_of
 from variantbus.dashboard.system import System
 from variantbus.reports.export import Exported, to_csv, to_json
 from variantbus.reports.health import MIB, Thresholds
@@ -77,6 +79,18 @@ class Services:
     def experiment(self, experiment_id: str) -> Any:
         """Return an experiment with its variants."""
         return self._ask("experiment.show", ExperimentParams(experiment_id=experiment_id))
+
+    def snapshot(self, experiment_id: str) -> Any:
+        """Return what a page loads of an experiment."""
+        view = self.experiment(experiment_id)
+        place = self.learning, experiment_id
+        return snapshot_of(
+            view,
+            records_of(*place, "results", ResultRecord, self._keys),
+            records_of(*place, "pictures", PictureRecord, self._keys),
+            records_of(*place, "ratings", RatingRecord, self._keys),
+            records_of(*place, "comparisons", ComparisonRecord, self._keys),
+        )
 
     def records(self, experiment_id: str) -> Exported:
         """Return the results of its jobs, its ratings and its comparisons."""

@@ -6,7 +6,8 @@ import { parseRoute } from "./base/routes.js";
 import { rememberScroll } from "./base/scroll.js";
 import { applyTheme, theme, turnTheme } from "./base/theme.js";
 import { endToasts, say } from "./base/toast.js";
-import { look, state, watch } from "./data/state.js";
+import { look } from "./data/following.js";
+import { live, state, watch } from "./data/state.js";
 import { experimentView } from "./views/experiment.js";
 import { experimentsView } from "./views/list/experiments.js";
 import { planView } from "./views/form/plan.js";
@@ -83,16 +84,13 @@ function drawTheme() {
 }
 
 function drawConnection() {
-  const live = document.getElementById("live");
-  const away = state.system.filter((one) => !one.answers).map((one) => one.service);
-  live.textContent = state.isConnected ? "live" : "connecting …";
-  live.classList.toggle("on", state.isConnected && !away.length);
+  const { isLive, text, sentence } = live();
+  const word = document.getElementById("live");
+  word.textContent = text;
+  word.classList.toggle("on", isLive);
   const banner = document.getElementById("banner");
-  const text = !state.isConnected && state.isLoaded
-    ? "The dashboard's server does not answer. This page goes on by itself as soon as it does."
-    : away.length ? `${away.join(" and ")} ${away.length > 1 ? "do" : "does"} not answer. What is shown may be old; it is brought up to date by itself.` : "";
-  banner.hidden = !text;
-  if (banner.textContent !== text) banner.textContent = text;
+  banner.hidden = !sentence;
+  if (banner.textContent !== sentence) banner.textContent = sentence;
 }
 
 watch((changes) => {

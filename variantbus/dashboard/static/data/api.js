@@ -1,24 +1,64 @@
-// Requests to the server of this page. A refused request throws an Error whose message is a sentence for people.
+// Requests to the server of this page. A refused request throws an Error whose message is a sentence for people;
+// it has `isAway` where nothing was refused, but somebody did not answer.
 
 import { parse, stringify } from "./values.js";
 
-const token = document.querySelector('meta[name="token"]').content;
+/** The part of an address before `/api/…`: of a page that is shared it says which one. */
+export const base = document.querySelector('meta[name="base"]')?.content ?? "";
+
+const PATIENCE = 5000; // ms in which the feed brings a token
+let token = null; // the permission to change something; each start of the server has its own
+const waiting = new Set(); // who waits for a token
+
+/** Take the token that the feed has brought. */
+export function allow(newest) {
+  token = newest;
+  for (const told of [...waiting]) told();
+}
 
 /** Send a request that changes nothing. */
 export async function get(path) {
-  return answer(await reached(fetch(path, { headers: { accept: "application/json" } })));
+  return answer(await reached(fetch(base + path, { headers: { accept: "application/json" } })));
 }
 
-/** Send a request that changes something. */
-export async function post(path, body = {}) {
-  const headers = { "content-type": "application/json", "x-token": token };
-  return answer(await reached(fetch(path, { method: "POST", headers, body: stringify(body) })));
+/** Send a request that changes something. One that was refused as the server had been started anew is sent once more. */
+export function post(path, body = {}) {
+  return send(path, "application/json", stringify(body));
 }
 
 /** Send a file as it is, and return what the server reads in it. */
-export async function sendFile(path, blob) {
-  const headers = { "content-type": "application/octet-stream", "x-token": token };
-  return answer(await reached(fetch(path, { method: "POST", headers, body: blob })));
+export function sendFile(path, blob) {
+  return send(path, "application/octet-stream", blob);
+}
+
+async function send(path, kind, body) {
+  const once = async (used) => answer(await reached(fetch(base + path, { method: "POST", headers: { "content-type": kind, "x-token": used }, body })));
+  const used = await tokenAfter(null);
+  try {
+    return await once(used);
+  } catch (error) {
+    if (error.code !== "old_token") throw error;
+    const newer = await tokenAfter(used).catch(() => null);
+    if (newer === null) throw away();
+    return once(newer);
+  }
+}
+
+/** Return a token that is another one than `used`, as soon as the feed brings it. */
+function tokenAfter(used) {
+  if (token !== used) return Promise.resolve(token);
+  return new Promise((done, fail) => {
+    const told = () => {
+      if (token !== used) end(done, token);
+    };
+    const timer = setTimeout(() => end(fail, away()), PATIENCE);
+    const end = (what, value) => {
+      clearTimeout(timer);
+      waiting.delete(told);
+      what(value);
+    };
+    waiting.add(told);
+  });
 }
 
 /** Return the URL of a part of an experiment. */
@@ -28,34 +68,39 @@ export function of(id, ...parts) {
 
 /** Return the URL of a picture. */
 export function picture(sha256, thumbnail = true) {
-  return `/images/${sha256}${thumbnail ? "?thumbnail=1" : ""}`;
+  return `${base}/images/${sha256}${thumbnail ? "?thumbnail=1" : ""}`;
 }
 
 /** Return the URL from which a player takes a video or a sound. */
 export function media(sha256) {
-  return `/media/${sha256}`;
+  return `${base}/media/${sha256}`;
 }
 
 /** Return the URL under which a result is saved as it is. */
 export function file(sha256) {
-  return `/files/${sha256}`;
+  return `${base}/files/${sha256}`;
 }
 
 /** Return the URL of what a running job has made so far; each number is another picture. */
 export function preview(job, number) {
-  return `/preview?${new URLSearchParams({ job, number })}`;
+  return `${base}/preview?${new URLSearchParams({ job, number })}`;
+}
+
+/** Return the error that says that nobody has answered. */
+function away(message = "the dashboard's server does not answer; is it running?") {
+  return Object.assign(new Error(message), { isAway: true });
 }
 
 async function reached(request) {
   try {
     return await request;
   } catch {
-    throw new Error("the dashboard's server does not answer; is it running?");
+    throw away();
   }
 }
 
 async function answer(response) {
   const body = await response.text().then(parse).catch(() => ({ error: `the server answers ${response.status}` }));
-  if (!response.ok) throw Object.assign(new Error(body.error ?? `the server answers ${response.status}`), { status: response.status });
+  if (!response.ok) throw Object.assign(new Error(body.error ?? `the server answers ${response.status}`), { status: response.status, code: body.code, isAway: response.status >= 500 });
   return body;
 }

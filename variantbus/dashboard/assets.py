@@ -1,0 +1,88 @@
+"""The files of the page: kept in memory, compressed once, under an address with the hash of all of them.
+
+Their relative imports keep the hash, so a browser never mixes two versions, and asks for none of them twice. They are
+read again when the page is asked for after one of them has changed, so whoever works on them reloads the page.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from variantbus.dashboard.compression import packed
+
+FOR_EVER: Final = "public, max-age=31536000, immutable"  # an address with a hash always means the same bytes
+TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".webp": "image/webp",
+}
+BEST: Final = 9
+HASH_DIGITS: Final = 16
+INDEX: Final = "index.html"
+OURS: Final = '"/static/'  # as the page names its files
+_HASH: Final = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}")
+
+
+class Asset(NamedTuple):
+    """A file of the page, as it is and compressed; `tag` is another one once the file has changed."""
+
+    media_type: str
+    data: bytes
+    gzipped: bytes
+    tag: str
+
+
+class Found(NamedTuple):
+    """What is sent, and how long a browser may keep it."""
+
+    asset: Asset
+    caching: str
+
+
+class Assets:
+    """Reads the files of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read all of them."""
+        self._folder = folder
+        self._state: list[tuple[str, int, int]] = []
+        self._files: dict[str, Asset] = {}
+        self._hash = ""
+        self._index = b""
+
+    def index(self) -> bytes:
+        """Return the page, whose addresses have the hash of the present files."""
+        self._refresh()
+        return self._index
+
+    def find(self, path: str) -> Found | None:
+        """Return a file by its path behind `/static/`, with or without the hash; None: this version has none."""
+        if not self._files:
+            self._refresh()
+        first, _, rest = path.partition("/")
+        asset = self._files.get(rest if _HASH.fullmatch(first) and first == self._hash else path)
+        if asset is None:
+            return None
+        return Found(asset, FOR_EVER if first == self._hash else "no-cache")
+
+    def _refresh(self) -> None:
+        paths = sorted(path for path in self._folder.rglob("*") if path.is_file())
+        state = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+        if state == self._state:
+            return
+        read = {path.relative_to(self._folder).as_posix(): path.read_bytes() for path in paths}
+        whole = hashlib.sha256()
+        for name, data in read.items():
+            whole.update(f"{name} {len(data)} ".encode() + data)
+        self._hash = whole.hexdigest()[:HASH_DIGITS]
+        self._files = {name: _asset(name, data) for name, data in read.items() if name != INDEX}
+        self._index = read[INDEX].replace(OURS.encode(), f"{OURS}{self._hash}/".encode())
+        self._state = state
+
+
+def _asset(name: str, data: bytes) -> Asset:
+    media_type = TYPES.get(Path(name).suffix, "application/octet-stream")
+    gzipped = packed(data, "gzip", BEST)[0] if media_type.startswith("text/") else data
+    return Asset(media_type, data, gzipped, f'"{hashlib.sha256(data).hexdigest()[:HASH_DIGITS]}"')
