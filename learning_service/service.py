@@ -39,6 +39,7 @@ from learning_service.planning.layout import Layout
 from learning_service.planning.objectives import Objectives
 from learning_service.planning.queries import Queries
 from learning_service.planning.revisions import Revisions
+from learning_service.planning.sharing import Sharing
 from learning_service.recommendation.service import Recommender
 from learning_service.storage.repair import Repair
 from learning_service.storage.store import LearningStore
@@ -129,6 +130,7 @@ class LearningService:
         Adopter(log, store, selection.shard, selection.max_variants).register(methods)
         Exporter(log, store).register(methods)
         History(store).register(methods)
+        Sharing(log, store).register(methods)
 
     def close(self) -> None:
         """Stop; applied events are on disk, all others are in the runners' logs."""

@@ -4,7 +4,19 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
-from bus.contracts import adoption, archive, experiments, feedback, finding, jobs, messages, outputs, queues, runners
+from bus.contracts import (
+    adoption,
+    archive,
+    experiments,
+    feedback,
+    finding,
+    jobs,
+    messages,
+    outputs,
+    queues,
+    runners,
+    shares,
+)
 from bus.protocol.control import (
     CheckParams,
     CheckReply,
@@ -73,6 +85,10 @@ METHODS: Final = (
     Method("experiment.archive", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.unarchive", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.delete", experiments.ExperimentParams, experiments.DeletedReply, (LEARNING,), "command"),
+    Method("experiment.share", shares.ShareParams, shares.ShareView, (LEARNING,), "command"),
+    Method("experiment.unshare", shares.UnshareParams, shares.UnshareReply, (LEARNING,), "command"),
+    Method("experiment.shares", experiments.ExperimentParams, shares.ShareListReply, (LEARNING,)),
+    Method("experiment.shared", shares.SharedParams, shares.SharedReply, (LEARNING,)),
     Method("experiment.records", archive.RecordsParams, archive.RecordsReply, (LEARNING,)),
     Method("experiment.adopt", adoption.AdoptParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.import", archive.ImportParams, archive.ImportReply, (LEARNING,), "command"),

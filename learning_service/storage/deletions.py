@@ -23,6 +23,7 @@ AT_ONCE: Final = (  # what removes one row, or few
     SQL["delete_search"],
     SQL["delete_layout"],
     SQL["delete_archived"],
+    SQL["delete_shares"],
 )
 IN_STEPS: Final = (  # what may remove very many
     SQL["prune_variants"],

@@ -85,6 +85,9 @@ DELETE FROM layouts WHERE experiment_id = ?;
 -- delete_archived: that it was archived.
 DELETE FROM archived WHERE experiment_id = ?;
 
+-- delete_shares: the links by which others see it.
+DELETE FROM shares WHERE experiment_id = ?;
+
 -- delete_positions: how far its events were read, where it was followed alone.
 DELETE FROM positions WHERE substr(prefix, 1, length(?1)) = ?1;
 

@@ -93,6 +93,7 @@ class Repair:
             "purges": self._deletions,
             "jobs": self._jobs,
             "layouts": self._layouts,
+            "shares": self._shares,
             "cancels": self._cancels,
             "ratings": lambda work: repair_ratings(self._log, work, self._store, self._rows("ratings")),
             "comparisons": lambda work: repair_comparisons(self._log, work, self._store, self._rows("comparisons")),
@@ -210,6 +211,12 @@ class Repair:
                 restored.add(status.experiment_id)
         rows = self._rows("adaptive")
         return rows if len(restored) >= len(rows) else _named(rows, "experiment_id", restored)
+
+    def _shares(self, _work: UnitOfWork) -> list[DamagedRow]:
+        """Give up links whose digests are damaged: nobody can know the tokens."""
+        rows = self._rows("shares")
+        logger.error("%d links by which others see experiments are damaged, and hold no more; share again", len(rows))
+        return rows
 
     def _archived(self, work: UnitOfWork) -> list[DamagedRow]:
         """Restore which experiments are archived from their newest published statuses."""

@@ -31,6 +31,7 @@ from learning_service.storage.layouts import Layouts
 from learning_service.storage.recent import RecentExperiments
 from learning_service.storage.results import Results
 from learning_service.storage.searches import Searches
+from learning_service.storage.shares import Shares
 from learning_service.storage.stale import StaleMarks
 from learning_service.storage.variant_rows import loaded, variant_rows
 
@@ -63,7 +64,7 @@ class LearningStore:
         self.judgements = Judgements(log, self.results)
         self.searches, self.confirmations, self.layouts = Searches(log), Confirmations(log), Layouts(log)
         self.archived, self.deletions, self.catalogue = Archived(log), Deletions(log), Catalogue(log)
-        self.departures = Departures(log)
+        self.departures, self.shares = Departures(log), Shares(log)
         foreign = [name for (name,) in log.query(SQL["select_open"]) if not shard.owns(name)]
         if foreign:
             text = f"{log.path} has {len(foreign)} of other shards that have not ended, such as {foreign[0]}"

@@ -25,6 +25,7 @@ from learning_service.storage.judgements import SQL as JUDGEMENTS
 from learning_service.storage.layouts import SQL as LAYOUTS
 from learning_service.storage.results import SQL as RESULTS
 from learning_service.storage.searches import SQL as SEARCHES
+from learning_service.storage.shares import SQL as SHARES
 from learning_service.storage.stale import SQL as STALE
 from learning_service.storage.store import SQL as LEARNING
 from pipeline_runner.execution.reuse import SQL as REUSE
@@ -46,6 +47,7 @@ STORES: Final[Mapping[str, Stores]] = {  # of each database, by the names that t
         "adaptive": SEARCHES,
         "confirmations": CONFIRMATIONS,
         "archived": ARCHIVED,
+        "shares": SHARES,
         "deletions": DELETIONS,
         "departures": DEPARTURES,
         "archive": ARCHIVE,
