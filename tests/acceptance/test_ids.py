@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 from click.shell_completion import ShellComplete
 
+from tests.support.helpers import wait_until
 from tests.support.in_process import run_in_process
 from tests.support.workspace import Finished, ServiceProcess, Workspace, sentence_of, view_of, wait_for_jobs
 from variantbus.cli.main import main
@@ -193,4 +194,6 @@ def test_the_id_is_the_first_line_also_where_the_experiment_is_followed(known: K
     assert view_of(known.learning, lines[0]).status == "completed"
     assert len(lines) > 2
     assert all(event["body"]["experiment_id"].startswith("follow-") for event in events)
-    known.run("experiment", "delete", "--yes", lines[0], "last")  # the newest is again what it was
+    known.run("experiment", "delete", "--yes", lines[0], "last")
+    # the newest is again what it was, also at the runner, which removes their jobs a moment later
+    wait_until(lambda: "follow-" not in known.run("job", "list").out, what="the end of their jobs")

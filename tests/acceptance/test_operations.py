@@ -162,9 +162,9 @@ def test_a_service_goes_on_when_nobody_takes_what_it_says(workspace: Workspace, 
 
 
 def answers(address: str) -> bool:
-    """Ask once whether a service is there."""
+    """Ask once whether a service is there; not for long, as one that stops is soon gone."""
     try:
-        request(address, "info", {}, InfoReply, 0.5 * TIME_FACTOR)
+        request(address, "info", {}, InfoReply, 0.5)
     except ControlError:
         return False
     return True
