@@ -36,6 +36,7 @@ from learning_service.planning.cancellation import Cancellation
 from learning_service.planning.creation import Creation
 from learning_service.planning.deletion import Deletion
 from learning_service.planning.layout import Layout
+from learning_service.planning.listing import Lists
 from learning_service.planning.objectives import Objectives
 from learning_service.planning.queries import Queries
 from learning_service.planning.revisions import Revisions
@@ -122,6 +123,7 @@ class LearningService:
         """Answer requests about what is recorded of experiments, which concern no runner."""
         log, store, selection, methods = self._log, self._store, self._selection, self.publisher.methods
         Queries(store, self._recommender).register(methods)
+        Lists(log, store, self._recommender).register(methods)
         RatingService(log, store).register(methods)
         ComparisonService(log, store).register(methods)
         NextRating(store).register(methods)

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 
 from bus.contracts.definition import ExperimentDefinition
+from bus.contracts.listing import ExperimentIndexParams
 from bus.contracts.messages import VariantState
 from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
+from bus.transport.pace import Pace
 from learning_service.experiments.model import Experiment, Listed, SearchState, Summary
 
 SQL: Final = sql.load("learning_service.storage", "catalogue.sql")
@@ -21,12 +23,22 @@ _decode_definition = msgspec.msgpack.Decoder(ExperimentDefinition).decode
 _decode_summary = msgspec.msgpack.Decoder(Summary).decode
 
 
+class Indexed(NamedTuple):
+    """What an order of experiments follows from; `name` is in the form in which case does not matter."""
+
+    experiment_id: str
+    updated_at: float
+    completed: int
+    name: str  # where that is the order
+    definition: bytes | None  # where what waits is
+
+
 class Catalogue:
     """Lists experiments, newest first; every write happens in a transaction of the log."""
 
     def __init__(self, log: Log) -> None:
         """Create the table if it is not there; those of experiments and searches are."""
-        self._log = log
+        self._log, self._pace = log, Pace(AT_ONCE)
         log.create_tables("catalogue", SQL)
 
     def write(self, tx: Transaction, experiment: Experiment) -> None:
@@ -56,12 +68,27 @@ class Catalogue:
         `damage` is what each experiment has lost. `archived`: only those that are, or only the others.
         """
         span = self._span(before)
-        # long words are rare, so that most experiments are looked at for one word alone
-        words = sorted(search.casefold().split(), key=lambda word: (word in STATES, -len(word)))
-        params = {**span, "words": json.dumps(words), "archived": archived, "limit": limit}
+        params = {**span, "words": json.dumps(_words(search)), "archived": archived, "limit": limit}
         rows, more = self._log.query_page(SQL["select_listed"], params, limit)
         found = [_listed(row, damage.get(row[1], ())) for row in rows]
         return found, _next(span, rows[-1][0] if more else None)
+
+    def find(self, experiment_id: str, damage: tuple[str, ...]) -> Listed | None:
+        """Return an experiment as lists show it, None if there is none; `damage` is what it has lost."""
+        rows = self._log.query(SQL["select_one"], (experiment_id,))
+        return _listed(rows[0], damage) if rows and rows[0][7] else None  # without a summary it is not listed yet
+
+    def index(self, params: ExperimentIndexParams) -> Iterator[list[Indexed]]:
+        """Yield what an order of experiments follows from, newest first, some milliseconds' worth at a time."""
+        words, states = json.dumps(_words(params.search)), json.dumps(params.states)
+        chosen = {"words": words, "states": states, "archived": params.archived, "order": params.order}
+        before = self._span(None)["before"]
+        while before > 1:
+            count = self._pace.count
+            with self._pace.timed(count):
+                rows = self._log.query(SQL["select_index"], {**chosen, "before": before, "from": before - count})
+            yield [Indexed(name, at, completed, _name_in(words), plan) for name, at, completed, words, plan in rows]
+            before -= count
 
     def chosen(
         self, before: int | None, limit: int, *, variable: str | None, pipeline: str | None
@@ -86,6 +113,16 @@ class Catalogue:
         if before is None:
             before = (self._log.query(SQL["select_newest"])[0][0] or 0) + 1
         return {"before": before, "from": before - AT_ONCE}
+
+
+def _name_in(words: str) -> str:
+    """Return the name of an experiment, in the form in which case does not matter: see `words_of`."""
+    return words.partition("\n")[2].partition("\n")[0]
+
+
+def _words(search: str) -> list[str]:
+    """Return the words of a search; long ones are rare, so that most experiments are looked at for one word alone."""
+    return sorted(search.casefold().split(), key=lambda word: (word in STATES, -len(word)))
 
 
 def _listed(row: tuple[Any, ...], damage: tuple[str, ...]) -> Listed:

@@ -28,6 +28,25 @@ WHERE number < :before AND number >= :from AND NOT EXISTS (
 ) AND coalesce((experiment_id IN (SELECT experiment_id FROM archived)) = :archived, 1)
 ORDER BY number DESC LIMIT :limit;
 
+-- select_index: of experiments as in `select_listed`, what an order follows from: the name, with which the words begin
+-- behind the id, and the definition only where they are needed, as they are long.
+SELECT experiment_id, updated_at, completed, CASE WHEN :order = 'name' THEN substr(words, 1, 1000) ELSE '' END,
+    CASE WHEN :order = 'waiting' THEN definition END
+FROM catalogue CROSS JOIN experiments USING (number)
+WHERE number < :before AND number >= :from AND NOT EXISTS (
+    SELECT 1 FROM json_each(:words) AS word WHERE NOT instr(words, word.value) AND NOT (
+        word.value IN ('pending', 'queued', 'running', 'completed', 'partial', 'failed', 'cancelled')
+        AND word.value = status
+    )
+) AND (:states = '[]' OR status IN (SELECT value FROM json_each(:states)))
+AND coalesce((experiment_id IN (SELECT experiment_id FROM archived)) = :archived, 1)
+ORDER BY number DESC;
+
+-- select_one: an experiment, as `select_listed` has it.
+SELECT number, experiment_id, created_at, updated_at, revision, status, seconds, summary, state, reason,
+    experiment_id IN (SELECT experiment_id FROM archived), definition
+FROM experiments LEFT JOIN adaptive USING (experiment_id) WHERE experiment_id = ?;
+
 -- select_chosen: experiments before a number, newest first, of a variable and a pipeline (NULL: any).
 SELECT number, experiment_id FROM catalogue CROSS JOIN experiments USING (number)
 WHERE number < :before AND number >= :from AND variable = coalesce(:variable, variable)

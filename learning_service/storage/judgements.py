@@ -54,6 +54,10 @@ class Judgements:
         rows, more = self._log.query_page(SQL["select_ratings"], (experiment_id, after), limit)
         return [_rating(row) for row in rows], rows[-1][0] if more else None
 
+    def count_rated(self, experiment_id: str) -> int:
+        """Return the number of pictures that have stars."""
+        return int(self._log.query(SQL["count_rated"], (experiment_id,))[0][0])
+
     def counts(self, experiment_id: str, first: int = 0, last: int = INT64_MAX) -> dict[int, Pictures]:
         """Return for each variant of an experiment from `first` to `last` how its pictures are rated."""
         made = self._results.hashes(experiment_id, first, last)

@@ -81,3 +81,8 @@ SELECT number FROM comparisons WHERE experiment_id = ? ORDER BY number DESC LIMI
 
 -- delete_comparison: undo it.
 DELETE FROM comparisons WHERE number = ?;
+
+-- count_rated: how many pictures of an experiment have stars.
+SELECT count(*) FROM ratings WHERE stars IS NOT NULL AND number IN (
+    SELECT max(number) FROM ratings WHERE experiment_id = ? GROUP BY sha256
+);

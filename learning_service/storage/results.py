@@ -159,6 +159,15 @@ class Results:
         ]
         return [row for row in _picture_rows(rows) if row.sha256.startswith(prefix)]
 
+    def made(self, experiment_id: str, limit: int) -> list[int]:
+        """Return the first variants that have pictures."""
+        rows = self._log.query(SQL["select_made"], {"experiment": experiment_id, "limit": limit})
+        return [index for (index,) in rows]
+
+    def first_pictures(self, experiment_id: str, variant_index: int) -> list[PictureRow]:
+        """Return the pictures of the first job of a variant that has any."""
+        return _picture_rows(self._log.query(SQL["select_first"], (experiment_id, variant_index)))
+
     def hashes(self, experiment_id: str, first: int, last: int) -> dict[int, set[str]]:
         """Return the hashes of the pictures of each variant from `first` to `last`."""
         found: dict[int, set[str]] = {}

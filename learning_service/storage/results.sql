@@ -83,3 +83,18 @@ WHERE experiment_id = ? AND variant_index = ? AND repeat_index = ? AND job_id = 
 UPDATE results SET metrics = ?1, crc = row_crc('results', experiment_id, variant_index, repeat_index, job_id, state,
     seconds, finished_at, ?1, error, images)
 WHERE experiment_id = ?2 AND variant_index = ?3 AND repeat_index = ?4 AND job_id = ?5;
+
+-- select_made: the first variants that have results, from a number on.
+WITH RECURSIVE made (variant_index) AS (
+    SELECT min(variant_index) FROM results WHERE experiment_id = :experiment AND images IS NOT NULL
+    UNION ALL
+    SELECT (
+        SELECT min(variant_index) FROM results
+        WHERE experiment_id = :experiment AND variant_index > made.variant_index AND images IS NOT NULL
+    ) FROM made WHERE variant_index IS NOT NULL
+)
+SELECT variant_index FROM made WHERE variant_index IS NOT NULL LIMIT :limit;
+
+-- select_first: the results of the first job of a variant that has any.
+SELECT variant_index, repeat_index, job_id, images FROM results
+WHERE experiment_id = ? AND variant_index = ? AND images IS NOT NULL ORDER BY repeat_index, job_id LIMIT 1;

@@ -12,7 +12,6 @@ from bus.contracts.jobs import JobRequest, SubmitParams, SubmitReply
 from tests.support.experiment_files import gate, open_gate, program, submit
 from tests.support.factories import context
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
-from tests.support.many_experiments import fill
 from tests.support.workspace import ServiceProcess, Workspace, steady_ports, view_of
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -274,31 +273,3 @@ def test_what_decides_is_told_and_changed_where_people_rate(page: Page, deployme
     expect(page.locator(".hint")).to_contain_text("Decided by prompt_match: ratings are kept, but decide nothing here.")
     page.get_by_role("button", name="Let ratings decide").click()
     expect(page.locator(".hint")).to_be_hidden(timeout=WAIT)
-
-
-@pytest.mark.fault(item="F105")
-def test_all_experiments_are_listed_and_found(page: Page, workspace: Workspace) -> None:
-    """Those behind the first page by scrolling, any by a search, and a new one at once, also in a search."""
-    fill(workspace.folder / "data", 450)
-    deployment = Deployment(workspace)
-    deployment.open(page)
-    cards = page.locator(".list .card")
-    expect(cards.first).to_contain_text("Sweep 449", timeout=WAIT)
-    assert cards.count() < 450
-
-    while page.get_by_role("button", name="Show more").is_visible():
-        page.locator("#view").evaluate("view => view.scrollTo(0, view.scrollHeight)")
-        page.wait_for_timeout(20)
-    expect(cards).to_have_count(450, timeout=WAIT)
-
-    page.get_by_label("Search experiments").fill("no7 FAILED")
-    expect(page.locator(".list .empty")).to_have_text("nothing is found", timeout=WAIT)
-    page.get_by_label("Search experiments").fill("SWEEP no12 ")
-    expect(cards).to_have_count(11, timeout=WAIT)
-    submit(workspace, program(values=1, jobs=1, script="true"))
-    page.get_by_label("Search experiments").fill("")
-    expect(cards.first).not_to_contain_text("Sweep", timeout=WAIT)
-    page.get_by_label("Search experiments").fill("command")
-    expect(cards).to_have_count(1, timeout=WAIT)
-    submit(workspace, program(values=1, jobs=1, script="true"))
-    expect(cards).to_have_count(2, timeout=WAIT)

@@ -17,17 +17,16 @@ from bus.console.printable import harmless
 from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, EXIT_USAGE, fail, user_errors
 from bus.protocol.control import ControlError
 from bus.transport.keys import Keys
-from variantbus.cli.example import path_of
 from variantbus.cli.follow import follow
 from variantbus.cli.processes import Children, StartError
 from variantbus.cli.run import end_with
 from variantbus.cli.sheet import write_sheet
 from variantbus.cli.view import summary_line
+from variantbus.client.examples import demo_definition
 from variantbus.client.experiments import ask_recommendation, shown
 from variantbus.client.outputs import outputs_of
 from variantbus.client.planning import create
 from variantbus.client.records import export_of
-from variantbus.files.reading import read_experiment
 from variantbus.reports.sheet import Sheet
 
 SERVICES_NEED: Final = ("numpy", "psutil", "urllib3", "websockets")
@@ -100,7 +99,7 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
         own = ("--port", "0", "--runner", runner, "--learning", learning, *locked)
         page = children.start("dashboard", "variantbus.dashboard", *own)["http"]
         click.echo(f"dashboard      {page}")
-    experiment_id = create(learning, read_experiment(path_of("cfg_sweep.toml")).definition, keys).experiment_id
+    experiment_id = create(learning, demo_definition(), keys).experiment_id
     screen = follow(learning, runner, experiment_id, json_lines=False, keys=keys)
     view = shown(learning, experiment_id, keys)
     outputs = outputs_of(runner, keys)

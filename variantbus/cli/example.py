@@ -2,12 +2,12 @@
 
 import re
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Final
 
 import click
 
 from bus.console.process import EXIT_USAGE, fail, user_errors
+from variantbus.client.examples import folder, path_of
 
 _ENDINGS: Final = (".toml", ".json", ".py")
 _JSON: Final = "Data of another example."
@@ -36,15 +36,10 @@ def example(*, name: str | None) -> None:
 
 def names(begun: str = "") -> list[str]:
     """Return the names that begin so, such as `grid.toml` and `own_messages/publisher.py`, sorted."""
-    folder = _folder()
-    files = (path for pattern in ("[!.]*", "[!.]*/[!.]*") for path in folder.glob(pattern))  # no caches of tools
-    found = (path.relative_to(folder).as_posix() for path in files if path.suffix in _ENDINGS)
+    inside = folder()
+    files = (path for pattern in ("[!.]*", "[!.]*/[!.]*") for path in inside.glob(pattern))  # no caches of tools
+    found = (path.relative_to(inside).as_posix() for path in files if path.suffix in _ENDINGS)
     return sorted(name for name in found if name.startswith(begun))
-
-
-def path_of(name: str) -> Path:
-    """Return the path of an example."""
-    return _folder() / name
 
 
 def headline(text: str) -> str:
@@ -53,9 +48,3 @@ def headline(text: str) -> str:
     if first.startswith("{"):  # JSON has no comments
         return _JSON
     return re.split(r"(?<=[.?]) (?=[A-Z])", first.strip('#" '))[0]
-
-
-def _folder() -> Path:
-    """Return the folder of the examples: inside this package in a wheel, beside the packages in a checkout."""
-    here = Path(__file__).parent
-    return next(path for path in (here / "examples", here.parents[1] / "examples") if path.is_dir())

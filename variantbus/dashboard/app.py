@@ -20,6 +20,7 @@ from bus.protocol.control import ControlError
 from bus.protocol.doors import take
 from bus.protocol.json_values import from_json
 from bus.protocol.validation import InvalidInputError
+from variantbus.client.examples import demo_definition
 from variantbus.dashboard.assets import FOR_EVER, Assets, Found
 from variantbus.dashboard.compression import packed, takes_gzip
 from variantbus.dashboard.feed import Feed
@@ -56,7 +57,7 @@ class Pages:
             Route("/static/{path:path}", self._static),
             Route("/api/events", self._events),
             Route("/api/streams/{stream}", self._show, methods=["POST"]),
-            Route("/api/experiments", _json(lambda request, _: ask.experiments(*_page(request)))),
+            Route("/api/experiments", _json(partial(_index, ask))),
             Route("/api/experiments", _json(lambda _, body: ask.create(body), status=201), methods=["POST"]),
             Route("/api/plan", _json(lambda _, body: ask.plan(body)), methods=["POST"]),
             Route("/api/system", _json(lambda *_: system.view())),
@@ -66,6 +67,8 @@ class Pages:
                 for what in system.changes
             ),
             Route("/api/read", _read, methods=["POST"]),
+            Route("/api/overviews", _json(lambda request, _: ask.overviews(request.query_params.getlist("id")))),
+            Route("/api/example", _json(lambda *_: demo_definition())),
             Route("/api/pipelines", _json(lambda *_: ask.pipelines())),
             Route(one, _json(lambda request, _: ask.experiment(_id(request)))),
             Route(f"{one}/snapshot", _json(lambda request, _: ask.snapshot(_id(request)))),
@@ -260,15 +263,11 @@ def _hash(request: Request) -> str:
     return sha256
 
 
-def _page(request: Request) -> tuple[int | None, str, str]:
-    """Return which page of the list is asked for, of which search, and whether of the archived ones."""
-    before, search = request.query_params.get("before"), request.query_params.get("search", "")
-    archived = request.query_params.get("archived", "")
-    if before is None:
-        return None, search, archived
-    if not re.fullmatch(r"\d{1,18}", before, re.ASCII):
-        raise InvalidInputError("before: give the one of the last page")
-    return int(before), search, archived
+def _index(services: Services, request: Request, _body: Any) -> Any:
+    """Answer with the ids of a list."""
+    query = request.query_params
+    search, order, archived = query.get("search", ""), query.get("order", "newest"), query.get("archived") == "1"
+    return services.index(search, query.getlist("state"), order, archived=archived)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

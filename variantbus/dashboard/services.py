@@ -32,7 +32,6 @@ THRESHOLDS: Final = Thresholds(max_lag=10_000, min_free=256 * MIB)
 DELETE_SECONDS: Final = 60.0  # the answer comes when nothing is left of the experiment
 HEALTH_SECONDS: Final = 1.5
 PREVIEW_SECONDS: Final = 2.0  # later there is a newer one
-PAGE: Final = 200  # experiments in one reply
 # the changes that a page may request, by the last part of the path
 CHANGES: Final = {
     "cancel": "experiment.cancel",
@@ -71,10 +70,14 @@ class Services:
         self.runner, self.learning, self._keys = runner, learning, keys
         self.system = System(runner, learning, keys)
 
-    def experiments(self, before: int | None, search: str, archived: str) -> Any:
-        """Return a page of the experiments with all words of a search, newest first; `archived`: "1" for those."""
-        params = {"before": before, "limit": PAGE, "search": search, "archived": archived == "1"}
-        return self._ask("experiment.list", params)
+    def index(self, search: str, states: list[str], order: str, *, archived: bool) -> Any:
+        """Return the ids of the experiments with all words of a search, in some states (none: any), in an order."""
+        params = {"search": search, "states": states, "order": order, "archived": archived}
+        return self._ask("experiment.index", params)
+
+    def overviews(self, experiment_ids: list[str]) -> Any:
+        """Return what a list shows of some experiments."""
+        return self._ask("experiment.overview", {"experiment_ids": experiment_ids})
 
     def experiment(self, experiment_id: str) -> Any:
         """Return an experiment with its variants."""

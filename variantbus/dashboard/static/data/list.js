@@ -1,87 +1,72 @@
-// The list of experiments: pages of all of them, or of a search, which the service makes. Newest first, kept current by events.
+// The list of experiments: the ids of all in their order, and what is shown of those in sight, asked for by and by.
 
 import { get } from "./api.js";
 
 const PAUSE = 300; // ms, so that many events make one request
-const SEARCH_PAUSE = 2000; // where the service has to search again
+const SLOW_PAUSE = 2000; // where the service has to search or to order again
+const REFRESH = 3000; // ms from an event to what follows from it, such as another value that leads
+const ROUNDS = 2; // refreshes after an event: an answer may take a while
+const AT_ONCE = 30; // rows in a request
+
+/** The states by which a list can be filtered, by their word in an address. */
+export const STATES = {
+  working: ["pending", "queued", "running"],
+  completed: ["completed"],
+  failed: ["failed", "partial"],
+  cancelled: ["cancelled"],
+};
+
+/** The orders of a list; the first one is that of an address without one. */
+export const ORDERS = ["newest", "oldest", "changed", "name", "waiting"];
 
 /** `told` is called after each change. */
 export function listOf(told) {
-  let asked = 0; // requests; an answer to an earlier one than the newest is dropped
-  let timer = 0;
-  const list = { experiments: new Map(), search: "", isArchived: false, before: null, isLoaded: false, error: "", load, find, shelve, more, take, drop };
+  let isShown = false;
+  let asked = 0; // requests for ids; an answer to an earlier one than the newest is dropped
+  let timer = 0; // to the next of these
+  let sight = []; // the ids of the rows in sight
+  let isAsking = false;
+  let refreshing = 0;
+  let known = new Set(); // the ids
+  const rounds = new Map(); // id -> refreshes that are still to come
+  const list = { query: { search: "", state: "", sort: ORDERS[0], isArchived: false }, ids: [], total: 0, rows: new Map(), isLoaded: false, error: "" };
 
-  /** Ask for as many experiments as are shown. */
-  async function load(shown = list.experiments.size) {
-    await put(async (isNewest) => {
-      let page = await pageOf(null);
-      const found = [...page.experiments];
-      while (page.before !== null && found.length < shown && isNewest()) {
-        page = await pageOf(page.before);
-        found.push(...page.experiments);
-      }
-      return { found, before: page.before };
-    });
+  /** Show the list of a search, a state, an order, and of what is archived or not; keep it current until `leave`. */
+  function show(query) {
+    const isSame = JSON.stringify(query) === JSON.stringify(list.query);
+    if (isSame && isShown && list.isLoaded) return;
+    isShown = true;
+    if (!isSame) Object.assign(list, { query, isLoaded: false });
+    load().catch(() => {});
   }
 
-  /** Show those with all words of a search; "" for all. */
-  async function find(search) {
-    list.search = search;
-    await load(0).catch(() => {});
+  /** No list is shown any more. */
+  function leave() {
+    isShown = false;
+    sight = [];
+    clearTimeout(timer);
+    clearTimeout(refreshing);
+    timer = refreshing = 0;
   }
 
-  /** Show those that are archived, or the others. */
-  async function shelve(isArchived) {
-    list.isArchived = isArchived;
-    await load(0).catch(() => {});
+  /** Ask for everything again, if a list is shown. */
+  async function load() {
+    if (!isShown) return;
+    for (const id of list.rows.keys()) rounds.set(id, 1);
+    await order();
   }
 
-  /** Show one more page. */
-  async function more() {
-    if (list.before === null) return;
-    const before = list.before;
-    await put(async () => {
-      const page = await pageOf(before);
-      return { found: [...list.experiments.values(), ...page.experiments], before: page.before };
-    }).catch(() => {});
-  }
-
-  /** Take the newest status of an experiment. One that is not shown may be new: the service says where it stands. */
-  function take(status) {
-    const known = list.experiments.get(status.experiment_id);
-    if (Boolean(status.archived) !== list.isArchived) return drop(status.experiment_id);
-    if (known && status.revision > known.revision) {
-      list.experiments.set(status.experiment_id, status);
-      told();
-    }
-    if ((!known || list.search) && !timer) timer = setTimeout(askAgain, list.search ? SEARCH_PAUSE : PAUSE);
-  }
-
-  /** Show an experiment no more: it is deleted, or in the other list. */
-  function drop(id) {
-    if (list.experiments.delete(id)) told();
-  }
-
-  /** Ask for the first page again, and keep what is shown behind it. */
-  async function askAgain() {
+  /** Ask for the ids. */
+  async function order() {
+    clearTimeout(timer);
     timer = 0;
-    await put(async () => {
-      const page = await pageOf(null);
-      const found = new Set(page.experiments.map((one) => one.experiment_id));
-      const rest = page.before === null ? [] : [...list.experiments.values()].filter((one) => !found.has(one.experiment_id));
-      return { found: [...page.experiments, ...rest], before: rest.length ? list.before : page.before };
-    }).catch(() => {});
-  }
-
-  async function put(ask) {
     const mine = ++asked;
     try {
-      const { found, before } = await ask(() => mine === asked);
+      const { ids, total } = await get(`/api/experiments?${wordsOf(list.query)}`);
       if (mine !== asked) return;
-      const known = list.experiments;
-      const newest = (one) => (known.get(one.experiment_id)?.revision > one.revision ? known.get(one.experiment_id) : one);
-      list.experiments = new Map(found.map((one) => [one.experiment_id, newest(one)]));
-      Object.assign(list, { before, isLoaded: true, error: "" });
+      known = new Set(ids);
+      Object.assign(list, { ids, total, isLoaded: true, error: "" });
+      fetchRows();
     } catch (error) {
       if (mine !== asked) return;
       list.error = error.message;
@@ -91,16 +76,92 @@ export function listOf(told) {
     }
   }
 
-  /** Return a page with at least one experiment, or the last one: the service may have to look at many before it finds one. */
-  async function pageOf(before) {
-    const { search, isArchived } = list;
-    for (;;) {
-      const query = new URLSearchParams({ ...(search && { search }), ...(isArchived && { archived: 1 }), ...(before !== null && { before }) });
-      const page = await get(`/api/experiments?${query}`);
-      if (page.experiments.length || page.before === null) return page;
-      before = page.before;
+  /** These rows are in sight: ask for what is not known of them. */
+  function see(ids) {
+    sight = ids;
+    fetchRows();
+  }
+
+  async function fetchRows() {
+    if (isAsking) return; // it goes on with what is in sight then
+    isAsking = true;
+    try {
+      for (;;) {
+        const wanted = sight.filter((id) => !list.rows.has(id)).slice(0, AT_ONCE);
+        const again = sight.filter((id) => list.rows.has(id) && rounds.get(id) === 1 && !refreshing);
+        const ids = [...wanted, ...again].slice(0, AT_ONCE);
+        if (!ids.length) return;
+        const { overviews, rest } = await get(`/api/overviews?${new URLSearchParams(ids.map((id) => ["id", id]))}`);
+        for (const id of ids) if (!rest.includes(id)) rounds.delete(id);
+        for (const one of overviews) keep(one);
+        const there = new Set([...overviews.map((one) => one.experiment.experiment_id), ...rest]);
+        for (const id of ids) if (!there.has(id)) forget(id); // it was deleted a moment ago
+        told();
+      }
+    } catch {
+      // the page is told by other means that a service does not answer, and loads everything again once it does
+    } finally {
+      isAsking = false;
     }
   }
 
-  return list;
+  function keep(one) {
+    const before = list.rows.get(one.experiment.experiment_id)?.experiment;
+    if (before?.revision > one.experiment.revision) one.experiment = before;
+    list.rows.set(one.experiment.experiment_id, one);
+  }
+
+  /** Take the newest status of an experiment. One that is not in the list may belong there: the service knows. */
+  function take(status) {
+    const id = status.experiment_id;
+    const row = list.rows.get(id);
+    if (Boolean(status.archived) !== list.query.isArchived) drop(id);
+    else if (row && status.revision > row.experiment.revision) {
+      list.rows.set(id, { ...row, experiment: status });
+      rounds.set(id, ROUNDS);
+      told();
+    }
+    if (!isShown) return;
+    if (!refreshing && rounds.has(id)) refreshing = setTimeout(refresh, REFRESH);
+    const { search, state, sort } = list.query;
+    const mayMove = search || state || !["newest", "oldest"].includes(sort);
+    if (!timer && (mayMove || !known.has(id))) timer = setTimeout(() => order().catch(() => {}), mayMove ? SLOW_PAUSE : PAUSE);
+  }
+
+  /** What has changed is looked at again, once soon and once later. */
+  function refresh() {
+    refreshing = 0;
+    const changed = sight.filter((id) => rounds.has(id));
+    const isMore = changed.some((id) => rounds.get(id) > 1);
+    for (const id of changed) rounds.set(id, 1);
+    fetchRows().then(() => {
+      if (!isMore || !isShown) return;
+      for (const id of changed) rounds.set(id, rounds.get(id) ?? 1);
+      if (!refreshing) refreshing = setTimeout(refresh, REFRESH);
+    });
+  }
+
+  /** Show an experiment no more: it is deleted, or in the other list. */
+  function drop(id) {
+    if (forget(id)) told();
+  }
+
+  function forget(id) {
+    list.rows.delete(id);
+    rounds.delete(id);
+    if (!known.delete(id)) return false;
+    list.ids = list.ids.filter((one) => one !== id);
+    list.total -= 1;
+    return true;
+  }
+
+  return Object.assign(list, { show, leave, load, see, take, drop });
+}
+
+function wordsOf({ search, state, sort, isArchived }) {
+  const words = new URLSearchParams({ order: sort });
+  if (search) words.set("search", search);
+  if (isArchived) words.set("archived", "1");
+  for (const one of STATES[state] ?? []) words.append("state", one);
+  return words;
 }

@@ -34,3 +34,29 @@ async function change(id, what, said) {
     complain(error.message);
   }
 }
+
+/** Put several experiments into the archive, or take them out again. */
+export async function archiveAll(ids, isArchived) {
+  const done = await changeAll(ids, isArchived ? "unarchive" : "archive");
+  if (done) say(`${countText(done)} ${isArchived ? "taken out of the archive" : "archived: the list shows them under Archived"}`);
+}
+
+/** Delete several experiments for good once the person has said so. */
+export async function deleteAll(ids) {
+  const text = "Their jobs, ratings and results are deleted for good; only results that another experiment has made, too, stay.";
+  if (!(await confirm(`Delete ${countText(ids.length)}?`, text, { yes: "Delete for good" }))) return;
+  const done = await changeAll(ids, "delete");
+  if (done) say(`${countText(done)} deleted`);
+}
+
+/** Change one after the other; return how many were changed, and tell why the first one was not that was refused. */
+async function changeAll(ids, what) {
+  const refused = [];
+  for (const id of ids) await post(of(id, what)).catch((error) => refused.push(error.message));
+  if (refused.length) complain(refused.length === 1 ? refused[0] : `${refused.length} are left as they were; of the first: ${refused[0]}`);
+  return ids.length - refused.length;
+}
+
+function countText(count) {
+  return count === 1 ? "one experiment" : `${count} experiments`;
+}

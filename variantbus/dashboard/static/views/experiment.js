@@ -2,11 +2,13 @@
 
 import { html, nothing, ref, render } from "../base/html.js";
 import { icon } from "../base/icons.js";
+import { menu } from "../base/menu.js";
 import { linkTo } from "../base/routes.js";
 import { complain } from "../base/toast.js";
 import { of, post } from "../data/api.js";
 import { state } from "../data/state.js";
 import { allSettings, endedJobs, hasEnded, inShort, timeLeft } from "../experiment/facts.js";
+import { archive, deleteForGood, resultsOf } from "../experiment/putaway.js";
 import { answerView } from "./answer/answer.js";
 import { gridView } from "./grid/grid.js";
 import { ratingView } from "./rate/rating.js";
@@ -30,7 +32,7 @@ export function experimentView({ id, tab, part, query }) {
     if (inner.element.hidden) return render(missing(id), head);
     const link = ([name, [text]]) => html`<a href=${linkTo(["e", id, name])} aria-current=${name === tab ? "page" : "false"}>${text}</a>`;
     render(
-      html`<div class="title">${title(status)}${status ? actions() : nothing}</div>
+      html`<div class="title">${title(status)}${status ? actions(status) : nothing}</div>
         <p class="facts">${status ? facts(status) : error ? html`<span class="error">${error}</span>` : "…"}</p>
         ${status ? ran(id, status.definition) : nothing}
         <nav class="tabs" aria-label="Experiment">${Object.entries(TABS).filter(([name]) => name !== "search" || name === tab || status?.search).map(link)}</nav>`,
@@ -72,9 +74,14 @@ export function experimentView({ id, tab, part, query }) {
     }
   }
 
-  function actions() {
+  function actions(status) {
+    const items = [
+      { text: status.archived ? "Take out of the archive" : "Archive", icon: "archive", act: () => archive(id, status.archived) },
+      { text: "Delete …", icon: "trash", isDangerous: true, act: () => deleteForGood(status, resultsOf(state.open.variants.values())) },
+    ];
     return html`<span class="actions">
       <a class="button" href=${linkTo(["new"], { from: id })} title="Run again with changes">${icon("retry")}<span>Run again with changes</span></a>
+      ${menu(element, "More", items)}
     </span>`;
   }
 

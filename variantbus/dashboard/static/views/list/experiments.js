@@ -1,83 +1,173 @@
-// All experiments, newest first, with a search that the service makes.
+// All experiments: searched, filtered and put in order as the address says.
 
-import { h, fill } from "../../base/dom.js";
-import { durationText } from "../../base/text.js";
+import { html, nothing, ref, render } from "../../base/html.js";
+import { icon } from "../../base/icons.js";
+import { linkTo, replaceRoute } from "../../base/routes.js";
+import { ORDERS, STATES } from "../../data/list.js";
 import { state } from "../../data/state.js";
+import { archive, archiveAll, deleteAll, deleteForGood } from "../../experiment/putaway.js";
+import { welcome } from "./welcome.js";
+import { heightOf, inSight, rowsOf } from "./rows.js";
 
 const PAUSE = 200; // ms from the last key to the search
+const MOST_COMPARED = 6;
+const STATE_WORDS = { "": "All states", working: "At work", completed: "Completed", failed: "With failures", cancelled: "Cancelled" };
+const ORDER_WORDS = { newest: "Newest first", oldest: "Oldest first", changed: "Last changed first", name: "By name", waiting: "Most to rate first" };
 
-export function experimentsView() {
+export function experimentsView(route) {
   let timer = 0;
-  const rows = new Map(); // id -> { status, element }
-  const search = h("input", { type: "search", placeholder: "Search by name, variable, prompt or state", "aria-label": "Search experiments", maxlength: 200, value: state.list.search, oninput: soon });
-  const archived = h("label", { class: "check" }, h("input", { type: "checkbox", checked: state.list.isArchived, onchange: (event) => state.list.shelve(event.target.checked) }), " Archived");
-  const list = h("ul", { class: "list" });
-  const more = h("button", { onclick: () => state.list.more() }, "Show more");
-  const element = h("section", {}, h("div", { class: "bar" }, h("h1", {}, "Experiments"), archived, search, h("a", { class: "button primary", href: "#/new" }, "New experiment")), list, h("div", { class: "bar" }, more));
-  const observer = new IntersectionObserver(([seen]) => seen.isIntersecting && state.list.more());
-  observer.observe(more);
+  let frame = 0;
+  let list = null; // the element
+  let query = queryOf(route);
+  const chosen = new Set();
+  const owners = new Map(); // of the menus, by id
+  const element = document.createElement("section");
+  element.className = "experiments";
+  const sizes = new ResizeObserver(later);
 
-  function soon() {
+  function go(newRoute) {
+    query = queryOf(newRoute);
+    const typed = element.querySelector("input[type=search]");
+    if (typed) typed.value = query.search;
+    state.list.show(query);
+    draw();
+  }
+
+  /** Show another selection of experiments, under the same entry of the history. */
+  function choose(changes) {
+    query = { ...query, ...changes };
+    replaceRoute(linkTo([""], { search: query.search, state: query.state, sort: query.sort === ORDERS[0] ? "" : query.sort, archived: query.isArchived ? "1" : "" }));
+    state.list.show(query);
+    draw();
+  }
+
+  function type(text) {
     clearTimeout(timer);
-    timer = setTimeout(() => state.list.find(search.value.trim()), PAUSE);
+    timer = setTimeout(() => choose({ search: text.trim() }), PAUSE);
+  }
+
+  function later() {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      draw();
+    });
   }
 
   function draw() {
-    const found = [...state.list.experiments.values()];
-    if (found.length) fill(list, found.map(row));
-    else fill(list, h("li", { class: "empty" }, empty()));
-    for (const id of rows.keys()) if (!state.list.experiments.has(id)) rows.delete(id);
-    more.hidden = state.list.before === null;
-    if (more.hidden) return;
-    observer.unobserve(more); // it may still be in sight, which is then told once more
-    observer.observe(more);
+    const scroller = element.parentElement;
+    if (!scroller) return;
+    render(page(), element);
+    if (!list) return;
+    const { ids, rows, total } = state.list;
+    const high = heightOf(list);
+    const [first, last] = inSight(list, scroller, high, ids.length);
+    const shown = ids.slice(first, last);
+    list.style.setProperty("padding-top", `${first * high}px`);
+    list.style.setProperty("padding-bottom", `${(ids.length - last) * high}px`);
+    const mark = (id, isChosen) => {
+      isChosen ? chosen.add(id) : chosen.delete(id);
+      draw();
+    };
+    render(rowsOf(shown, { first, total, rows, chosen, owners, choose: mark, act }), list);
+    state.list.see(shown);
   }
 
-  function row(one) {
-    const known = rows.get(one.experiment_id);
-    if (known?.status === one) return known.element;
-    const made = card(one);
-    rows.set(one.experiment_id, { status: one, element: made });
-    return made;
+  function page() {
+    const { ids, total, isLoaded, error } = state.list;
+    for (const id of chosen) if (isLoaded && !ids.includes(id)) chosen.delete(id);
+    const isFiltered = query.search || query.state || query.isArchived;
+    if (isLoaded && !ids.length && !isFiltered) return welcome();
+    return html`<div class="bar"><h1>Experiments</h1>
+        <a class="button primary" href="#/new">${icon("plus")}<span>New<span class="long"> experiment</span></span></a></div>
+      ${filters()}
+      <p class="facts" role="status">${countText(isLoaded, ids.length, total)}</p>
+      ${ids.length ? html`<ul class="list" aria-label="Experiments" ${ref(hold)}></ul>` : html`<p class="empty">${emptyText(isLoaded, error)}</p>`}
+      ${chosen.size ? selection() : nothing}`;
   }
 
-  function close() {
-    observer.disconnect();
-    clearTimeout(timer);
+  function hold(found) {
+    list = found ?? null;
   }
 
-  return { element, update: (changes) => (changes.has("all") || changes.has("experiments")) && draw(), close };
+  function filters() {
+    const option = (words, now) => ([value, text]) => html`<option value=${value} ?selected=${value === now}>${words[value] ?? text}</option>`;
+    const select = (label, words, now, take) => html`<select aria-label=${label} @change=${(event) => take(event.target.value)}>${Object.entries(words).map(option(words, now))}</select>`;
+    return html`<div class="bar filters" role="search">
+      <input type="search" placeholder="Search by name, variable, prompt or state" aria-label="Search experiments" maxlength="200"
+        .defaultValue=${query.search} @input=${(event) => type(event.target.value)} />
+      ${select("State", STATE_WORDS, query.state, (value) => choose({ state: value }))}
+      ${select("Order", ORDER_WORDS, query.sort, (value) => choose({ sort: value }))}
+      <label class="check"><input type="checkbox" .checked=${query.isArchived} @change=${(event) => choose({ isArchived: event.target.checked })} /> Archived</label>
+    </div>`;
+  }
+
+  function selection() {
+    const ids = [...chosen];
+    const isCompared = ids.length > 1 && ids.length <= MOST_COMPARED;
+    const put = { archive: () => archiveAll(ids, query.isArchived), delete: () => deleteAll(ids) };
+    return html`<div class="bar selection" role="region" aria-label="Selected">
+      <b>${ids.length} selected</b>
+      <button class="primary" ?disabled=${!isCompared} title=${isCompared ? nothing : `Select 2 to ${MOST_COMPARED} to compare them`} @click=${() => (location.hash = linkTo(["compare", ...ids]))}>${icon("compare")}Compare</button>
+      <button @click=${put.archive}>${icon("archive")}${query.isArchived ? "Take out of the archive" : "Archive"}</button>
+      <button class="danger" @click=${put.delete}>${icon("trash")}Delete …</button>
+      <button class="plain" @click=${() => (chosen.clear(), draw())}>${icon("close")}Clear</button>
+    </div>`;
+  }
+
+  function act(what, { experiment }) {
+    if (what === "archive") archive(experiment.experiment_id, experiment.archived);
+    else deleteForGood(experiment, null);
+  }
+
+  /** Up and down walk through the names. */
+  function walk(event) {
+    const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+    const name = step && event.target.closest?.(".card .name");
+    if (!name) return;
+    event.preventDefault();
+    name.closest(".card")[step]?.querySelector(".name").focus();
+  }
+
+  element.addEventListener("keydown", walk);
+  document.addEventListener("scroll", later, { capture: true, passive: true });
+  state.list.show(query);
+
+  return {
+    element,
+    update(changes) {
+      if (changes.has("all")) sizes.observe(element.parentElement);
+      if (changes.has("all") || changes.has("experiments")) draw();
+    },
+    go,
+    close() {
+      sizes.disconnect();
+      document.removeEventListener("scroll", later, { capture: true });
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+      state.list.leave();
+    },
+  };
 }
 
-function empty() {
-  if (state.list.error) return state.list.error;
-  if (!state.list.isLoaded) return "asking the learning service …";
-  if (state.list.isArchived && !state.list.search) return "No experiment is archived.";
-  return state.list.search ? "nothing is found" : ["There is no experiment yet. ", h("a", { href: "#/new" }, "Plan the first one"), "."];
+function queryOf({ query }) {
+  const [state, sort] = [query.get("state") ?? "", query.get("sort") ?? ""];
+  return {
+    search: query.get("search") ?? "",
+    state: STATES[state] ? state : "",
+    sort: ORDERS.includes(sort) ? sort : ORDERS[0],
+    isArchived: query.has("archived"),
+  };
 }
 
-function card(one) {
-  const t = one.totals;
-  const ended = t.completed + t.failed + t.cancelled;
-  const isOver = ["completed", "partial", "failed", "cancelled"].includes(one.status);
-  const when = new Date(one.created_at * 1000);
-  return h(
-    "li",
-    {},
-    h(
-      "a",
-      { href: `#/e/${encodeURIComponent(one.experiment_id)}/grid`, class: "card" },
-      h("span", { class: "name" }, one.experiment_name),
-      h("span", { class: "what" }, variable(one), " · ", `${t.variants} values`),
-      h("span", { class: `chip ${one.status}` }, one.status),
-      h("progress", { max: Math.max(1, t.jobs), value: ended, "aria-label": `${ended} of ${t.jobs} jobs have ended` }),
-      h("span", { class: "count" }, `${t.completed}/${t.jobs}`, t.failed ? h("b", { class: "error" }, ` ${t.failed} failed`) : null),
-      h("span", { class: "when" }, isOver || one.eta_seconds === null ? when.toLocaleString([], { dateStyle: "short", timeStyle: "short" }) : `${durationText(one.eta_seconds)} left`),
-    ),
-  );
+function countText(isLoaded, shown, total) {
+  if (!isLoaded) return "…";
+  if (shown < total) return `the first ${shown.toLocaleString("en")} of ${total.toLocaleString("en")}: search for the others`;
+  return total ? `${total.toLocaleString("en")} ${total === 1 ? "experiment" : "experiments"}` : "";
 }
 
-export function variable(one) {
-  const { variable: alone, variables = [] } = one.definition;
-  return alone ? alone.name : variables.map((knob) => knob.name).join(" × ");
+function emptyText(isLoaded, error) {
+  if (error) return error;
+  if (!isLoaded) return "asking the learning service …";
+  if (state.list.query.search || state.list.query.state) return "nothing is found";
+  return "No experiment is archived.";
 }
