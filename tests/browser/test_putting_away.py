@@ -24,10 +24,10 @@ def test_an_experiment_is_archived_and_deleted_and_every_page_drops_it(workspace
     other = page.context.new_page()
     deployment.open(other, f"e/{name}/grid")
     expect(other.locator("h1")).to_have_text("Program", timeout=WAIT)
-    deployment.open(page, f"e/{name}/answer")
+    deployment.open(page, f"e/{name}/grid")
 
-    page.locator(".deeds").get_by_role("button", name="More").click()
-    page.get_by_role("button", name="Archive").click()
+    page.locator(".head").get_by_role("button", name="More").click()
+    page.locator(".menu").get_by_role("button", name="Archive").click()
     expect(page.locator(".facts")).to_contain_text("archived", timeout=WAIT)
     shoot(page, "archived")
     deployment.open(page)
@@ -35,10 +35,9 @@ def test_an_experiment_is_archived_and_deleted_and_every_page_drops_it(workspace
     page.get_by_role("link", name="See what is archived").click()
     expect(page.locator(".card")).to_have_count(1, timeout=WAIT)
     shoot(page, "list")
-    page.locator(".card").click()
-    page.get_by_role("link", name="Answer").click()
-    page.locator(".deeds").get_by_role("button", name="More").click()
-    page.get_by_role("button", name="Delete").click()
+    page.locator(".card .name").click()
+    page.locator(".head").get_by_role("button", name="More").click()
+    page.locator(".menu").get_by_role("button", name="Delete …").click()
     dialog = page.get_by_role("alertdialog", name="Delete Program?")
     expect(dialog).to_contain_text("2 results are deleted for good")
     shoot(page, "dialog")
@@ -46,8 +45,8 @@ def test_an_experiment_is_archived_and_deleted_and_every_page_drops_it(workspace
     expect(dialog).to_have_count(0)
     assert view_of(deployment.learning, name).status == "completed", "it was kept"
 
-    page.locator(".deeds").get_by_role("button", name="More").click()
-    page.get_by_role("button", name="Delete").click()
+    page.locator(".head").get_by_role("button", name="More").click()
+    page.locator(".menu").get_by_role("button", name="Delete …").click()
     dialog.get_by_role("button", name="Delete for good").click()
 
     for one in (page, other):
