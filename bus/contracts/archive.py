@@ -24,7 +24,7 @@ class ResultRecord(Struct, frozen=True, kw_only=True, gc=False):
     seconds: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None
-    warnings: tuple[str, ...] | UnsetType = UNSET  # absent: none
+    warnings: tuple[str, ...] | UnsetType = UNSET
     reused_from: str | UnsetType = UNSET  # the job that made this result, where it was not made again
 
 

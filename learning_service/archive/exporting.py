@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from bus.contracts.archive import (
     ComparisonRecord,
@@ -21,6 +22,7 @@ from bus.eventlog import sql
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.server import MethodServer
+from learning_service.storage.results import remarks_in
 from learning_service.storage.store import LearningStore
 
 SQL: Final = sql.load("learning_service.archive", "exporting.sql")
@@ -70,8 +72,11 @@ class Exporter:
                 seconds=seconds,
                 metrics=_decode_metrics(metrics) if metrics else {},
                 error=error,
+                warnings=told.warnings or UNSET,
+                reused_from=told.reused_from or UNSET,
             )
-            for index, repeat, job_id, state, seconds, finished_at, error, metrics, _ in rows
+            for index, repeat, job_id, state, seconds, finished_at, error, metrics, remarks, _ in rows
+            for told in (remarks_in(remarks),)
         ]
         return Records(results=results), _after(0, results[-1]) if results else "", more
 

@@ -1,6 +1,6 @@
 -- page_results: how jobs ended, behind one of them.
-SELECT variant_index, repeat_index, job_id, state, seconds, finished_at, error, metrics,
-    CAST(coalesce(error, '') AS BLOB) -- what may be long
+SELECT variant_index, repeat_index, job_id, state, seconds, finished_at, error, metrics, remarks,
+    CAST(coalesce(error, '') || coalesce(remarks, '') AS BLOB) -- what may be long
 FROM results WHERE experiment_id = ? AND (variant_index, repeat_index, job_id) > (?, ?, ?)
 ORDER BY variant_index, repeat_index, job_id LIMIT ?;
 

@@ -144,6 +144,8 @@ def completed_job(whole: ImportParams, record: ResultRecord, images: Sequence[Im
             images=tuple(images),
             metrics=record.metrics,
             seconds=record.seconds,
+            warnings=record.warnings or (),
+            reused_from=record.reused_from or None,
         ),
         queued_at=record.finished_at,
         started_at=None,

@@ -23,8 +23,17 @@ State = Literal["completed", "failed", "cancelled"]
 _Images = tuple[int, int, str, bytes]  # variant, repeat, job, pictures
 
 
+class Remarks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be known of a result besides: its warnings, and the job that made it where it was not made again."""
+
+    warnings: tuple[str, ...] = ()
+    reused_from: str | None = None
+
+
+NONE: Final = Remarks()
 _encode = msgspec.msgpack.Encoder().encode
 _decode_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
+_decode_remarks = msgspec.msgpack.Decoder(Remarks).decode
 _decode_images = msgspec.msgpack.Decoder(tuple[ImageRef, ...]).decode
 
 
@@ -93,6 +102,7 @@ class EndedJobs:
             _encode(metrics) if metrics else None,
             result.error.message if result.error else None,
             _encode(images) if images else None,
+            _remarks(result.warnings, result.reused_from),
         )
         self.results.append((*row, row_crc("results", *row)))
         for image in images:
@@ -179,6 +189,17 @@ class Results:
         """Remove the results of jobs, by their ids, that are replaced by retries."""
         rows = [(experiment_id, job.variant_index, job.repeat_index, name) for name, job in jobs]
         tx.executemany(SQL["delete_result"], rows)
+
+
+def remarks_in(packed: bytes | None) -> Remarks:
+    """Return what a row tells of its result besides."""
+    return _decode_remarks(packed) if packed else NONE
+
+
+def _remarks(warnings: tuple[str, ...], reused_from: str | None) -> bytes | None:
+    if not warnings and reused_from is None:
+        return None
+    return _encode(Remarks(warnings=warnings, reused_from=reused_from))
 
 
 def _state(job: JobCompleted) -> State:

@@ -11,6 +11,7 @@ CREATE TABLE results (
     error TEXT, -- of a failed job
     images BLOB, -- msgpack: a list of ImageRef; only where there are any
     crc INTEGER,
+    remarks BLOB, -- msgpack: Remarks; only where there are any
     PRIMARY KEY (experiment_id, variant_index, repeat_index, job_id)
 ) WITHOUT ROWID;
 
@@ -45,13 +46,16 @@ SELECT experiment_id, variant_index, repeat_index, job_id, state, seconds, finis
 DROP TABLE old_results;
 DROP TABLE pictures;
 
+-- migration_4: what is to be known of a result besides: its warnings, and which job made it.
+ALTER TABLE results ADD COLUMN remarks BLOB;
+
 -- upsert_result: note how a job ended.
 INSERT INTO results (experiment_id, variant_index, repeat_index, job_id, state, seconds, finished_at, metrics, error,
-    images, crc)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    images, remarks, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (experiment_id, variant_index, repeat_index, job_id) DO UPDATE SET state = excluded.state,
     seconds = excluded.seconds, finished_at = excluded.finished_at, metrics = excluded.metrics, error = excluded.error,
-    images = excluded.images, crc = excluded.crc;
+    images = excluded.images, remarks = excluded.remarks, crc = excluded.crc;
 
 -- select_results: how the jobs of an experiment ended, behind one of them.
 SELECT variant_index, repeat_index, job_id, state, seconds, finished_at, metrics, error FROM results
@@ -81,7 +85,7 @@ WHERE experiment_id = ? AND variant_index = ? AND repeat_index = ? AND job_id = 
 
 -- update_metrics: the pictures of a job were measured.
 UPDATE results SET metrics = ?1, crc = row_crc('results', experiment_id, variant_index, repeat_index, job_id, state,
-    seconds, finished_at, ?1, error, images)
+    seconds, finished_at, ?1, error, images, remarks)
 WHERE experiment_id = ?2 AND variant_index = ?3 AND repeat_index = ?4 AND job_id = ?5;
 
 -- select_made: the first variants that have results, from a number on.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from bus.contracts.archive import HistoryParams, HistoryReply, RecordsParams, RecordsReply
@@ -23,6 +24,7 @@ from learning_service.archive.exporting import Exporter
 from learning_service.archive.history import History
 from learning_service.archive.importing import Importer
 from learning_service.experiments.model import Experiment
+from learning_service.experiments.plan import PlannedJob
 from learning_service.experiments.variants import Variant
 from learning_service.service import LearningService
 from learning_service.storage.judgements import RatingRow
@@ -243,6 +245,24 @@ def test_a_page_may_end_amid_the_pictures_of_a_job_or_with_them(
     ]
     with pytest.raises(ControlError, match="give that of the last page"):
         exporter._records(RecordsParams(experiment_id=EXPERIMENT, kind="pictures", after="x.0"))
+
+
+def test_warnings_of_a_result_and_who_made_it_are_kept(tmp_path: Path, open_log: Callable[[Path], Log]) -> None:
+    """Also where its pictures are measured later; what has neither tells neither."""
+    log = open_log(tmp_path / "learning.db")
+    store, job = LearningStore(log), JobScript(context())
+    told = replace(well("a"), warnings=("no 'sharpness'", "slow"), reused_from="earlier.0.0.0")
+    with log.transaction() as tx:
+        store.insert(tx, planned_experiment())
+        store.results.write(tx, EndedJobs([job.completed(told), JobScript(context(repeat=1)).completed(well("b"))]))
+        store.results.write_metrics(tx, EXPERIMENT, PlannedJob(0, 0), job.name, {"sharpness": 1.0})
+
+    reply = Exporter(log, store)._records(RecordsParams(experiment_id=EXPERIMENT, kind="results"))
+
+    first, second = reply.records.results
+    assert (first.warnings, first.reused_from) == (told.warnings, told.reused_from)
+    assert first.metrics == {"sharpness": 1.0}
+    assert (second.warnings, second.reused_from) == (UNSET, UNSET)
 
 
 @pytest.mark.parametrize("at_once", [1, 10_000])

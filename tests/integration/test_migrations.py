@@ -26,7 +26,7 @@ from variantbus.cli.verify import STORES
 OpenLog = Callable[..., Log]
 LATER: Final = {  # columns that the first version did not have
     *(("experiments", name) for name in ("status", "completed", "seconds", "summary")),
-    ("results", "images"),
+    *(("results", name) for name in ("images", "remarks")),
 }
 STRIDE: Final = int(os.environ.get("VARIANTBUS_TEST_STRIDE", "7"))  # of all points of a crash, others each time
 pytestmark = pytest.mark.fault(item="F53")

@@ -232,3 +232,29 @@ def test_parts_fit_into_requests_and_hold_everything() -> None:
     assert [one for part in parts for one in part.ratings] == ratings
     assert parts[-1].comparisons == [comparison]
     assert parts_of(Records()) == [Records()]
+
+
+def test_what_is_to_be_known_of_a_result_besides_is_exported() -> None:
+    """Its warnings and the job that made it; a table has columns for them only where a job has one."""
+    plain = example(1, 2)
+    first, second = plain.records.results
+    told = replace(first, warnings=("no 'match', really", "slow\nserver"), reused_from=second.job_id)
+    records = replace(plain.records, results=[told, replace(second, reused_from="another.0.0.0")])
+    exported = replace(plain, records=records)
+
+    assert from_json(to_json(exported)) == exported
+    assert from_csv(to_csv(exported)) == exported
+    assert "job." not in to_csv(plain).splitlines()[0]
+    assert "warnings" not in to_json(plain)
+    renamed = under(exported, "exp-2").records.results
+    assert [one.reused_from for one in renamed] == ["exp-2.1.0.0", "another.0.0.0"]
+
+
+def test_warnings_that_are_no_list_are_refused() -> None:
+    """With the line."""
+    plain = example(1, 2)
+    told = replace(plain.records.results[0], warnings=("x",))
+    text = to_csv(replace(plain, records=replace(plain.records, results=[told, plain.records.results[1]])))
+
+    with pytest.raises(InvalidInputError, match=r"line 2: job\.warnings: must be a list in JSON"):
+        from_csv(text.replace('"[""x""]"', "oops"))

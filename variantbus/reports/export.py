@@ -30,6 +30,7 @@ VARIABLE: Final = "variable."  # before the name of a variable that another colu
 BLOCK: Final = "block"  # the name of a job's block; only a table of an experiment that has some has this column
 FILE: Final = "file"  # the name of a result; tables of earlier versions have no such column
 MOVING: Final = {"duration": "media.duration", "frames": "media.frames"}  # only where a result has one of them
+REMARKS: Final = {"warnings": "job.warnings", "reused_from": "job.reused_from"}  # only where a job has one of them
 COLUMNS: Final = (
     "experiment_id", "name", "variant_index", "repeat_index", "seed", "job_id", "state", "seconds", "finished_at",
     "error", "stars", "note", "rated_at", "sha256", "path", "width", "height", "media_type", FILE, "created_at",
@@ -82,6 +83,7 @@ def to_csv(exported: Exported) -> str:
         *COLUMNS,
         *blocks,
         *(column for name, column in MOVING.items() if any(_is_told(one, name) for one in images)),
+        *(column for name, column in REMARKS.items() if any(_is_told(one, name) for one in exported.records.results)),
         *(_column(exported.definition, name) for name in names),
         *(METRIC + name for name in metrics),
     ]
@@ -177,7 +179,10 @@ def under(exported: Exported, experiment_id: str) -> Exported:
         key = one.variant_index, one.repeat_index
         rounds[key] = rounds.get(key, -1) + 1
         names[one.job_id] = job_id(experiment_id, PlannedJob(*key, rounds[key]))
-    results = [replace(one, job_id=names[one.job_id]) for one in exported.records.results]
+    results = [
+        replace(one, job_id=names[one.job_id], reused_from=names.get(one.reused_from or "", one.reused_from))
+        for one in exported.records.results
+    ]
     pictures = [replace(one, job_id=names[one.job_id]) for one in exported.records.pictures if one.job_id in names]
     records = replace(exported.records, results=results, pictures=pictures)
     return replace(exported, experiment_id=experiment_id, records=records)
@@ -202,6 +207,8 @@ def _rows(exported: Exported) -> Iterable[dict[str, object]]:
             "finished_at": one.finished_at,
             "error": one.error,
             **{METRIC + name: number for name, number in one.metrics.items()},
+            REMARKS["warnings"]: _json(one.warnings) if one.warnings else None,
+            REMARKS["reused_from"]: one.reused_from or None,
         }
         images = by_job.get(one.job_id, [])
         yield from (head | _image_cells(image, stars.get(image.sha256)) for image in images)
@@ -238,8 +245,8 @@ def _image_cells(image: ImageRef, rating: RatingRecord | None) -> dict[str, obje
     return cells
 
 
-def _is_told(image: ImageRef, name: str) -> bool:
-    return getattr(image, name) is not UNSET
+def _is_told(record: ImageRef | ResultRecord, name: str) -> bool:
+    return getattr(record, name) is not UNSET
 
 
 def _result(row: Mapping[str, str], index: int) -> ResultRecord:
@@ -253,9 +260,20 @@ def _result(row: Mapping[str, str], index: int) -> ResultRecord:
             "seconds": _number(row, "seconds") if "seconds" in row else None,
             "metrics": {name[len(METRIC) :]: _number(row, name) for name in row if name.startswith(METRIC)},
             "error": row.get("error"),
+            **_remarks(row),
         },
         ResultRecord,
     )
+
+
+def _remarks(row: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {name: row[column] for name, column in REMARKS.items() if column in row}
+    if "warnings" in found:
+        try:
+            found["warnings"] = json.loads(found["warnings"])
+        except (ValueError, RecursionError):
+            raise InvalidInputError(f"{REMARKS['warnings']}: must be a list in JSON") from None
+    return found
 
 
 def _picture(row: Mapping[str, str], index: int) -> PictureRecord:
