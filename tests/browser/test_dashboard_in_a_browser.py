@@ -88,8 +88,9 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
 
     page.get_by_role("link", name="Rate").click()
     expect(page.locator(".rating .facts")).to_have_text("0 of 4 rated", timeout=WAIT)
-    about = page.locator(".about")
-    expect(about).to_have_text("its value is shown after your stars ")
+    about, five = page.locator(".rating .about"), page.get_by_role("button", name="5 stars")
+    expect(about).to_contain_text("Show its value")
+    expect(five).to_be_enabled(timeout=WAIT)
     note = page.get_by_label("Note")
     note.fill("half ty")
     for number, key in enumerate("525", 1):
@@ -98,12 +99,13 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
         expect(page.locator(".rating .facts")).to_have_text(f"{number} of 4 rated", timeout=WAIT)
         expect(note).to_have_value("")
         # until the next picture is there a key means nothing: it would be for the one before
-        expect(about).to_have_text("its value is shown after your stars ", timeout=WAIT)
+        expect(five).to_be_enabled(timeout=WAIT)
+        expect(about).to_contain_text("Show its value")
     page.keyboard.press("u")
     expect(page.locator(".rating .facts")).to_have_text("2 of 4 rated", timeout=WAIT)
     page.keyboard.press("x")
     expect(page.locator(".rating .facts")).to_have_text("3 of 4 rated", timeout=WAIT)
-    expect(about).to_have_text("its value is shown after your stars ", timeout=WAIT)
+    expect(five).to_be_enabled(timeout=WAIT)
     note.fill("still here")
 
     deployment.learning.kill()
@@ -116,7 +118,7 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
     page.keyboard.press("4")
     expect(page.locator(".rating .facts")).to_have_text("4 of 4 rated", timeout=WAIT)
 
-    page.get_by_role("link", name="Answer").click()
+    page.get_by_role("link", name="Answer", exact=True).click()
     expect(page.locator("p.answer")).to_contain_text("4 ratings", timeout=WAIT)
     before = page.locator("p.answer").inner_text()
     page.get_by_role("link", name="Pictures").click()
@@ -134,24 +136,6 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
 def ratings(learning: ServiceProcess, experiment_id: str) -> list[RatingView]:
     """Return what holds of each picture."""
     return learning.ask("rating.list", {"experiment_id": experiment_id}, RatingListReply).ratings
-
-
-def test_two_pictures_are_compared_blind(page: Page, deployment: Deployment) -> None:
-    """By keys, with a tie and an undo; the values are nowhere to be read."""
-    planned(page, deployment, "pairs", "1, 2", 2)
-    expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
-    page.get_by_role("link", name="Rate").click()
-    page.get_by_label("two at a time").check()
-    facts = page.locator(".rating .facts")
-    expect(facts).to_have_text("0 answers", timeout=WAIT)
-    assert "cfg_scale" not in page.locator(".rating").inner_text()
-
-    page.locator("h1").click()
-    for number, key in enumerate(("ArrowLeft", "t", "x"), 1):
-        page.keyboard.press(key)
-        expect(facts).to_have_text(f"{number} answers", timeout=WAIT)
-    page.keyboard.press("u")
-    expect(facts).to_have_text("2 answers", timeout=WAIT)
 
 
 def test_two_values_are_compared_under_one_zoom(page: Page, deployment: Deployment) -> None:
@@ -270,6 +254,8 @@ def test_what_decides_is_told_and_changed_where_people_rate(page: Page, deployme
     page.get_by_label("Goal").select_option("minimize")
     expect(page.locator(".plot thead")).to_contain_text("minimize prompt_match", timeout=WAIT)
     page.get_by_role("link", name="Rate").click()
-    expect(page.locator(".hint")).to_contain_text("Decided by prompt_match: ratings are kept, but decide nothing here.")
-    page.get_by_role("button", name="Let ratings decide").click()
+    expect(page.locator(".hint")).to_contain_text(
+        "Stars decide nothing here: this experiment is decided by prompt_match."
+    )
+    page.get_by_role("button", name="Let stars decide").click()
     expect(page.locator(".hint")).to_be_hidden(timeout=WAIT)

@@ -110,7 +110,7 @@ def test_videos_are_rated_and_two_play_as_one(page: Page, deployment: Deployment
     players.first.evaluate("player => player.play()")
     expect(players.nth(1)).to_have_js_property("paused", value=False, timeout=WAIT)
     page.get_by_role("button", name="left is better").click()
-    expect(page.locator(".rating .facts")).to_have_text("1 answers", timeout=WAIT)
+    expect(page.locator(".rating .facts")).to_have_text("1 answer", timeout=WAIT)
 
     deployment.open(page, f"e/{name}/grid")
     cells(page, "completed").first.click()
@@ -137,4 +137,4 @@ def test_sounds_and_texts_are_compared(page: Page, deployment: Deployment, what:
     else:
         expect(page.locator(".rating .stage pre")).to_have_text([re.compile("a tale of")] * 2, timeout=WAIT)
     page.keyboard.press("t")
-    expect(page.locator(".rating .facts")).to_have_text("1 answers", timeout=WAIT)
+    expect(page.locator(".rating .facts")).to_have_text("1 answer", timeout=WAIT)

@@ -1,11 +1,31 @@
 """Rating in a real browser: no key is lost, no picture is rated by accident, and there is an end."""
 
+import re
 from pathlib import Path
 
-from playwright.sync_api import Page, Route
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, Route, expect
 
 import variantbus.dashboard
+from bus.contracts.feedback import RatingListReply
+from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, deployment
+from tests.support.helpers import wait_until
+from tests.support.workspace import Workspace, wait_for_jobs
+from variantbus.client.records import export_of
 
+__all__ = ["deployment"]
+EXPERIMENT = """
+name = "Stars"
+pipeline = "embedded"
+[variable]
+name = "cfg_scale"
+{values}
+[config]
+prompt = "a blue star"
+steps = 1
+width = 32
+height = 32
+"""
 STATIC = Path(variantbus.dashboard.__file__).parent / "static"
 QUEUE = """async () => {
     const { JudgementQueue } = await import("/feedback/queue.js");
@@ -36,6 +56,8 @@ QUEUE = """async () => {
     return told;
 }"""
 
+LOADED = "() => performance.getEntriesByType('resource').filter(({ name }) => name.includes('/images/')).length >= 5"
+
 
 def test_judgements_are_sent_in_order_until_each_is_answered(page: Page) -> None:
     """Again where nobody answers, not where it is refused; what was not sent can be dropped, and what waits is kept."""
@@ -58,3 +80,162 @@ def test_judgements_are_sent_in_order_until_each_is_answered(page: Page) -> None
     assert told["dropped"] == [True, False]
     assert [1, 2, 3] in told["kept"]
     assert told["kept"][-1] == []
+
+
+def made(workspace: Workspace, above: str, values: str = "values = [1.25, 2.5]") -> str:
+    """Plan an experiment; `above` are lines of its file."""
+    text = above + EXPERIMENT.replace("{values}", values)
+    return workspace.run("experiment", "run", workspace.write("stars.toml", text)).out.strip()
+
+
+def kept(deployment: Deployment, experiment_id: str) -> list[tuple[int | None, str]]:
+    """Return stars and note of each rated picture, as the learning service has them."""
+    reply = deployment.learning.ask("rating.list", {"experiment_id": experiment_id}, RatingListReply)
+    return sorted((one.stars, one.note) for one in reply.ratings)
+
+
+def press(page: Page, keys: str) -> None:
+    """Press keys as fast as it goes."""
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def test_no_key_is_lost_and_none_counts_after_the_end(page: Page, deployment: Deployment) -> None:
+    """While a request hangs, and while the learning service is killed; each key is for the picture that was seen."""
+    name = made(deployment.workspace, "jobs_per_variant = 4\n")
+    wait_for_jobs(deployment.learning, name, 8)
+    page.route("**/rate", lambda _: None)  # they hang
+    deployment.open(page, f"e/{name}/rate")
+    facts, stars = page.locator(".rating .facts"), page.get_by_role("button", name="3 stars")
+    expect(facts).to_have_text("0 of 8 rated", timeout=WAIT)
+    expect(stars).to_be_enabled(timeout=WAIT)
+    page.wait_for_function(LOADED)  # what comes next, too
+
+    press(page, "12345")
+    expect(facts).to_have_text("5 of 8 rated", timeout=WAIT)
+    deployment.learning.kill()
+    page.unroute("**/rate")  # and go on
+    expect(page.locator(".trouble")).to_contain_text("5 answers of yours wait", timeout=WAIT)
+    note = page.get_by_label("Note")
+    note.fill("too dark")
+    note.press("Enter")
+    expect(note).not_to_be_focused()
+    press(page, "2")
+    expect(page.locator(".trouble")).to_contain_text("6 answers of yours wait", timeout=WAIT)
+    assert page.evaluate("JSON.parse(sessionStorage.getItem('judgements that wait')).length") == 6
+    deployment.learning.start()
+    wait_until(lambda: len(kept(deployment, name)) == 6, what="the stars")
+    assert kept(deployment, name) == [(1, ""), (2, ""), (2, "too dark"), (3, ""), (4, ""), (5, "")]
+
+    page.keyboard.press("ArrowLeft")
+    expect(note).to_have_value("too dark", timeout=WAIT)
+    press(page, "5")
+    expect(facts).to_have_text("6 of 8 rated")
+    press(page, "x")
+    expect(stars).to_be_enabled(timeout=WAIT)
+    press(page, "4")
+    end = page.locator(".end")
+    expect(end).to_contain_text("All 8 are rated", timeout=WAIT)
+    expect(end.get_by_role("link", name="See the answer")).to_be_visible()
+    press(page, "1111")
+    expected = [(1, ""), (1, "rejected"), (2, ""), (3, ""), (4, ""), (4, ""), (5, ""), (5, "too dark")]
+    wait_until(lambda: kept(deployment, name) == expected, what="what was said")
+
+    page.keyboard.press("ArrowLeft")
+    note.fill("as sharp as I like it")
+    note.press("Escape")
+    expect(note).not_to_be_focused()
+    note.press("Enter")
+    wait_until(lambda: (4, "as sharp as I like it") in kept(deployment, name), what="the note")
+    assert len(kept(deployment, name)) == 8
+
+
+def test_what_an_adaptive_experiment_makes_comes_up_by_itself(page: Page, deployment: Deployment) -> None:
+    """After the last star there are more pictures, and the count follows."""
+    name = made(deployment.workspace, 'mode = "adaptive"\nbudget = 8\n', "start = 0\nstop = 8\nstep = 1")
+    deployment.open(page, f"e/{name}/rate")
+    facts, three = page.locator(".rating .facts"), page.get_by_role("button", name="3 stars")
+    rated = 0
+    while rated < 7:
+        expect(three).to_be_enabled(timeout=WAIT)
+        three.click()
+        rated += 1
+        expect(facts).to_contain_text(re.compile(f"^{rated} of "), timeout=WAIT)
+    assert len(kept(deployment, name)) >= 6
+
+
+def test_a_picture_that_is_not_seen_is_not_rated(page: Page, deployment: Deployment) -> None:
+    """It says so, is loaded again or skipped, and what is skipped comes again at the end; nothing tells a value."""
+    name = made(deployment.workspace, "jobs_per_variant = 1\n")
+    wait_for_jobs(deployment.learning, name, 2)
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.route("**/images/*", lambda route: route.abort())
+    deployment.open(page, f"e/{name}/rate")
+    card = page.locator(".rating .card")
+    expect(card).to_contain_text("cannot be loaded", timeout=WAIT)
+    press(page, "5")
+    expect(page.get_by_role("button", name="5 stars")).to_be_disabled()
+    expect(page.locator(".rating .facts")).to_have_text("0 of 2 rated")
+    page.unroute("**/images/*")
+    card.get_by_role("button", name="Try again").click()
+    expect(card).to_have_count(0, timeout=WAIT)
+    picture = page.locator(".rating .stage img")
+    expect(picture).to_have_js_property("naturalWidth", 32)
+    assert not re.search(r"1\.25|2\.5", page.locator(".rating").evaluate("one => one.outerHTML"))
+    room = page.evaluate(
+        "(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.querySelector('main'))"
+    )
+    assert room == 0
+    for part in (picture, page.get_by_role("button", name="5 stars"), page.get_by_label("Note")):
+        expect(part).to_be_in_viewport(ratio=1)
+    assert Axe().run(page).response["violations"] == []
+
+    first = picture.get_attribute("src")
+    page.get_by_role("button", name="Skip").click()
+    expect(picture).not_to_have_attribute("src", first or "")
+    page.get_by_role("button", name="2 stars").click()
+    expect(page.locator(".end")).to_contain_text("One is left, which you skipped")
+    page.get_by_role("button", name="Show it again").click()
+    expect(picture).to_have_attribute("src", first or "")
+    page.get_by_role("button", name="Show its value").click()
+    expect(page.locator(".about")).to_have_text(re.compile(r"^cfg_scale (1\.25|2\.5), seed"))
+
+
+def test_any_answer_is_taken_back_in_the_history(page: Page, deployment: Deployment) -> None:
+    """And before the first one it is plain whether answers count, with the button that lets them."""
+    name = made(deployment.workspace, "jobs_per_variant = 2\n", "values = [1, 2, 4]")
+    wait_for_jobs(deployment.learning, name, 6)
+    deployment.open(page, f"e/{name}/rate")
+    hint = page.locator(".rating .hint")
+    expect(page.get_by_role("button", name="3 stars")).to_be_enabled(timeout=WAIT)
+    expect(hint).to_have_count(0)
+    page.get_by_label("two at a time").check()
+    expect(hint).to_contain_text("Comparisons decide nothing here: this experiment is decided by stars.")
+    hint.get_by_role("button", name="Let comparisons decide").click()
+    expect(hint).to_have_count(0, timeout=WAIT)
+
+    facts, stage = page.locator(".rating .facts"), page.locator(".rating .stage")
+    for number, key in enumerate(("ArrowLeft", "t", "x"), 1):
+        expect(page.get_by_role("button", name="Tie")).to_be_enabled(timeout=WAIT)
+        assert "cfg_scale" not in page.locator(".rating").evaluate("one => one.outerHTML")
+        shown = stage.get_attribute("data-shown") or ""
+        page.keyboard.press(key)
+        expect(facts).to_have_text("1 answer" if number == 1 else f"{number} answers", timeout=WAIT)
+        expect(stage).not_to_have_attribute("data-shown", shown, timeout=WAIT)
+    page.keyboard.press("h")
+    said = page.locator(".history .what > span")
+    expect(said).to_have_text(["both bad", "tie", "left is better"])
+    page.get_by_role("button", name="Take this answer back").nth(1).click()
+    expect(said).to_have_text(["both bad", "left is better"])
+    page.keyboard.press("u")
+    expect(said).to_have_text(["left is better"])
+    page.keyboard.press("Escape")
+    expect(page.locator(".history")).to_have_count(0)
+
+    def outcomes() -> list[str]:
+        exported = export_of(deployment.learning.control, name, None)
+        return [one.outcome for one in exported.records.comparisons]
+
+    wait_until(lambda: outcomes() == ["left"], what="two undos")
+    page.reload()
+    expect(facts).to_have_text("1 answer", timeout=WAIT)

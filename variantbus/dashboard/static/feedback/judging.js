@@ -14,7 +14,7 @@ const listeners = new Set();
 let last = 0;
 
 const queue = new JudgementQueue({
-  send: ({ experiment, what, body }) => post(of(experiment, what), body).catch(markAway),
+  send: ({ experiment, what, body }) => post(of(experiment, what), body),
   keep: (waiting) => (waiting.length ? sessionStorage.setItem(KEY, JSON.stringify(waiting)) : sessionStorage.removeItem(KEY)),
   changed: () => notify("ratings"),
   ended,
@@ -95,6 +95,11 @@ export function waiting() {
   return { count: queue.waiting.length, trouble: queue.trouble };
 }
 
+/** Return what waits of an experiment, the oldest first: `{ what, body }`. */
+export function entriesOf(experiment) {
+  return queue.waiting.filter((one) => one.experiment === experiment);
+}
+
 /** Call a function with `{ entry, reply, error }` when a judgement is kept or refused; return what stops this. */
 export function onJudged(told) {
   listeners.add(told);
@@ -120,19 +125,13 @@ export function hint({ experiment, what }, isSaid = false) {
   say(`Kept, but this experiment is decided by ${objectiveText(objectiveNow())}. You can change that under Rate.`);
 }
 
-/** Mark an error that says that nobody answered. */
-function markAway(error) {
-  error.isAway ??= error.status === undefined || error.status >= 500;
-  throw error;
-}
-
 function now() {
   last = Math.max(Date.now() / 1000, last + 1 / DIGITS);
   return Math.round(last * DIGITS) / DIGITS;
 }
 
 function waitingHere() {
-  return queue.waiting.filter((one) => one.experiment === state.open?.id);
+  return entriesOf(state.open?.id);
 }
 
 function isOf(entry, experiment, sha256) {

@@ -1,262 +1,211 @@
-// Rating by keyboard: one picture after the other with stars, or two side by side. Unfinished input is kept.
+// Rating by keyboard, mouse and finger: one picture after the other with stars, or two side by side.
 
-import { get, of, post } from "../../data/api.js";
-import { h, fill, stars } from "../../base/dom.js";
-import { complain, say } from "../../base/toast.js";
-import { askedAbout, fullView, kindOf, together } from "../../results/media.js";
+import { html, nothing, render } from "../../base/html.js";
+import { linkTo, replaceRoute } from "../../base/routes.js";
+import { complain } from "../../base/toast.js";
+import { get, of } from "../../data/api.js";
 import { pictures, state } from "../../data/state.js";
-import { decideBy, objectiveNow } from "../../feedback/objective.js";
-import { conditionText, valueText } from "../../data/values.js";
+import { entriesOf, hint, onJudged, waiting } from "../../feedback/judging.js";
+import { decideBy, isOfPeople, objectiveNow, objectiveText } from "../../feedback/objective.js";
+import { askedAbout } from "../../results/media.js";
+import { barOf } from "./bar.js";
+import { historyOf } from "./history.js";
+import { pairRating } from "./pair.js";
+import { Shots } from "./shots.js";
+import { starRating } from "./single.js";
+import { zoomOf } from "./zoom.js";
 
-const PASSED = 100; // pictures that a request names at most, so that its address is no longer than proxies take
-
-export function ratingView(id) {
-  let isBlind = true;
-  let isPairs = false;
-  let shown = null; // { sha256, variant, repeat } or { left, right }
-  let place = 0;
-  let isAsking = false;
-  let isChoosing = false;
-  const passed = new Set(); // pictures that nobody wants to rate now
-  const stop = h("p", { class: "enough", hidden: true });
-  const hint = h("p", { class: "hint" });
-  const stage = h("div", { class: "stage" });
-  const about = h("div", { class: "about", role: "status" });
-  const note = h("input", { placeholder: "a note, sent with the stars", "aria-label": "Note", maxlength: 2000 });
-  const buttons = h("div", { class: "row" });
-  const keys = h("p", { class: "keys" });
-  const count = h("p", { class: "facts" });
-  const blind = h("input", { type: "checkbox", checked: true, onchange: () => ((isBlind = blind.checked), restart()) });
-  const pairs = h("input", { type: "checkbox", onchange: () => ((isPairs = pairs.checked), restart()) });
-  const element = h(
-    "section",
-    { class: "rating" },
-    h("div", { class: "bar" }, h("label", { class: "check" }, blind, " blind"), h("label", { class: "check" }, pairs, " two at a time"), h("span", { class: "space" }), count),
-    hint,
-    stop,
-    stage,
-    about,
-    note,
-    buttons,
-    keys,
-  );
+export function ratingView(id, { query } = {}) {
+  const element = document.createElement("section");
+  const stage = document.createElement("div");
+  const shots = new Shots(later);
+  const told = new Set(); // what went wrong, said once
+  let isTwo = query?.has("two") ? query.get("two") === "1" : null; // null: as what decides the experiment
+  let isBlind = query?.get("values") !== "1";
+  let isFull = false;
+  let isHistory = false;
+  let isDrawn = true;
+  let why = ""; // nothing comes, "" if all is well
+  let known = { all: null, isBlind, ordered: [] }; // the pictures in rating order
+  element.className = "rating";
+  stage.className = "stage";
+  hint({ experiment: id }, true); // this page says by itself what decides
+  const parts = { id, shots, ask, ordered, draw: later, isTold: () => !isBlind, why: () => why };
+  const modes = { one: starRating(parts), two: pairRating(parts) };
+  const zoom = zoomOf(stage, { swiped: (way) => mode().swiped(way), changed: draw });
+  const history = historyOf({ id, close: () => showHistory(false), show: (sha256) => showAgain(sha256), draw });
+  const unjudged = onJudged(({ entry, error }) => entry.experiment === id && error && mode().refused(entry));
   document.addEventListener("keydown", key);
+  document.addEventListener("fullscreenchange", screenChanged);
 
-  /** Return the pictures in rating order; blind rating shuffles them, always in the same way. */
+  function mode() {
+    return isTwo ? modes.two : modes.one;
+  }
+
+  /** Return the pictures in rating order: shuffled, always in the same way, where nobody knows their values. */
   function ordered() {
-    const found = askedAbout(pictures(), ({ image }) => image);
-    if (isBlind) found.sort((one, other) => hash(id + one.sha256) - hash(id + other.sha256));
-    return found;
-  }
-
-  function restart() {
-    shown = null;
-    place = 0;
-    stop.hidden = true;
-    passed.clear();
-    note.hidden = isPairs;
-    next();
-  }
-
-  function next() {
-    if (isPairs) askPair();
-    else if (isBlind) askPicture();
-    else inOrder();
-  }
-
-  /** Show the following picture that is not rated, or else the present one. */
-  function inOrder() {
-    const all = ordered();
-    const start = all.findIndex((one) => one.sha256 === shown?.sha256);
-    const order = [...all.slice(start + 1), ...all.slice(0, start + 1)];
-    const following = order.find((one) => !state.open.ratings.has(one.sha256)) ?? null;
-    if (following) go(all.findIndex((one) => one.sha256 === following.sha256));
-    else if (all.length) go(Math.min(place, all.length - 1));
-    else draw();
-  }
-
-  function go(to) {
-    const all = ordered();
-    place = Math.min(all.length - 1, Math.max(0, to));
-    shown = all[place] ?? null;
-    draw();
-  }
-
-  /** Show the picture whose stars tell most; the service chooses it, and does not say its value. */
-  async function askPicture() {
-    if (isChoosing) return;
-    isChoosing = true;
-    let found = null;
-    try {
-      const reply = await get(`${of(id, "next")}?passed=${[...passed].slice(-PASSED).join(",")}`);
-      found = reply.image;
-      stop.hidden = !reply.enough;
-      stop.textContent = `You can stop: ${reply.enough}.`;
-    } catch (error) {
-      complain(error.message);
-    } finally {
-      isChoosing = false;
+    const all = pictures();
+    if (known.all !== all || known.isBlind !== isBlind) {
+      const asked = askedAbout(all, ({ image }) => image);
+      known = { all, isBlind, ordered: isBlind ? asked.toSorted((one, other) => one.shuffle - other.shuffle) : asked };
     }
-    if (isPairs || !isBlind) return; // somebody has changed that meanwhile
-    const at = found ? ordered().findIndex((one) => one.sha256 === found.sha256) : -1;
-    if (at < 0) inOrder();
-    else go(at);
+    return known.ordered;
   }
 
-  /** Leave the picture unrated, and show another one. */
-  function pass() {
-    if (!isBlind) return go(place + 1);
-    if (shown) passed.add(shown.sha256);
-    askPicture();
-  }
-
-  async function askPair() {
-    if (isAsking) return;
-    isAsking = true;
+  /** Ask the service what comes next; return undefined where it does not answer. */
+  async function ask(what, passed) {
+    const waitingOnes = entriesOf(id).map((one) => one.body);
     try {
-      const pair = await get(of(id, "pair"));
-      shown = pair.left ? pair : null;
-      count.textContent = `${pair.compared} answers`;
+      const found = await get(`${of(id, what)}?passed=${passed(waitingOnes).join(",")}`);
+      told.clear();
+      why = "";
+      return found;
     } catch (error) {
-      complain(error.message);
-      shown = null;
-    } finally {
-      isAsking = false;
+      why = error.message;
+      if (!error.isAway && !told.has(error.message)) complain(error.message);
+      told.add(error.message);
+      return undefined;
     }
-    draw();
   }
 
-  /** Say so where something else decides the experiment, and offer to change that. */
-  function drawHint() {
-    const objective = objectiveNow();
-    const [wanted, what] = isPairs ? ["preference", "comparisons"] : ["stars", "ratings"];
-    hint.hidden = objective === wanted;
-    fill(hint, `Decided by ${objective}: ${what} are kept, but decide nothing here. `, h("button", { onclick: () => decideBy(id, { objective: wanted }) }, `Let ${what} decide`));
+  /** Draw once for all that changes at once. */
+  function later() {
+    if (!isDrawn) return;
+    isDrawn = false;
+    queueMicrotask(() => ((isDrawn = true), draw()));
   }
 
   function draw() {
-    drawHint();
-    stage.classList.toggle("pair", isPairs);
-    if (!shown) {
-      delete stage.dataset.shown;
-      fill(stage, h("p", { class: "word" }, isPairs ? "There are no two values with pictures yet." : "There is no picture yet."));
-      fill(about);
-      fill(buttons);
-      return;
+    if (!state.open?.isLoaded) return render(html`<p class="word">…</p>`, element);
+    const view = mode();
+    const bar = barOf({
+      progress: view.progress(),
+      isBlind,
+      isTwo,
+      isFull,
+      isHistory,
+      isZoomed: zoom.isZoomed,
+      link: linkTo(["e", id, "grid"]),
+      setBlind: (wanted) => ((isBlind = wanted), restart()),
+      setTwo: (wanted) => ((isTwo = wanted), restart()),
+      setFull,
+      zoom: view.canZoom() ? zoom.step : null,
+      showHistory,
+    });
+    render(
+      html`${bar}${decided()}
+        <div class="work">
+          <div class="main">${view.above()}${stageOf(view)}${view.below()}${trouble()}</div>
+          ${isHistory ? history.view(isTwo) : nothing}
+        </div>`,
+      element,
+    );
+    view.drawn?.(stage);
+    zoom.place();
+  }
+
+  function stageOf(view) {
+    const { content, kind, key: shown } = view.stage();
+    if (stage.dataset.shown !== shown) zoom.reset();
+    stage.dataset.shown = shown;
+    stage.className = `stage ${kind}`;
+    stage.classList.toggle("zoomed", zoom.isZoomed);
+    render(content, stage);
+    return stage;
+  }
+
+  /** Say so before the first answer where something else decides the experiment, and offer to change that. */
+  function decided() {
+    const objective = objectiveNow();
+    const [wanted, what] = isTwo ? ["preference", "comparisons"] : ["stars", "stars"];
+    if (objective === wanted) return nothing;
+    const other = isTwo ? "Give stars instead" : "Compare two at a time instead";
+    return html`<p class="hint">
+      <span>${isTwo ? "Comparisons" : "Stars"} decide nothing here: this experiment is decided by ${objectiveText(objective)}. They are kept all the same.</span>
+      <button class="primary" @click=${() => decideBy(id, { objective: wanted })}>Let ${what} decide</button>
+      ${isOfPeople(objective) ? html`<button @click=${() => ((isTwo = !isTwo), restart())}>${other}</button>` : nothing}
+    </p>`;
+  }
+
+  function trouble() {
+    const { count, trouble: why } = waiting();
+    if (!why) return nothing;
+    return html`<p class="trouble" role="status">${count === 1 ? "1 answer of yours waits" : `${count} answers of yours wait`} to be saved, and will be by itself: ${why}</p>`;
+  }
+
+  function restart() {
+    replaceRoute(linkTo(["e", id, "rate"], { two: isTwo === (objectiveNow() === "preference") ? "" : Number(isTwo), values: !isBlind && 1 }));
+    modes.one.restart();
+    modes.two.restart();
+    zoom.reset();
+    mode().begin();
+    draw();
+  }
+
+  function showAgain(sha256) {
+    if (isTwo) {
+      isTwo = false;
+      restart();
     }
-    if (isPairs) drawPair();
-    else drawOne();
+    modes.one.show(sha256);
   }
 
-  function drawOne() {
-    const rating = state.open.ratings.get(shown.sha256);
-    drawStage([shown.image], () => fullView(shown.image, "the picture to rate"));
-    const isTold = !isBlind || rating;
-    fill(about, isTold ? `${shown.variant.variable_under_test} ${valueText(shown.variant.variant_value)}, ${conditionText(state.open.status.definition, shown.repeat)} ` : "its value is shown after your stars ", rating && stars(rating.stars), rating?.note ? ` “${rating.note}”` : "");
-    fill(buttons, [1, 2, 3, 4, 5].map((number) => h("button", { onclick: () => rate(number) }, "★".repeat(number), h("kbd", {}, number))), h("button", { onclick: reject }, "Reject", h("kbd", {}, "x")), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
-    keys.textContent = "1–5: stars · x: reject · u: undo · ← →: the picture before, another one";
-    const all = ordered();
-    count.textContent = `${all.filter((one) => state.open.ratings.has(one.sha256)).length} of ${all.length} rated`;
+  function showHistory(wanted) {
+    isHistory = wanted;
+    draw();
+    (wanted ? element.querySelector(".history button") : element.querySelector(".historybutton"))?.focus();
   }
 
-  function drawPair() {
-    drawStage([shown.left, shown.right], () => [["left", shown.left], ["right", shown.right]].map(([side, image]) => sideOf(side, image)));
-    fill(about, "Which one is better? Their values are not shown.");
-    fill(buttons, [["left", "Left", "←"], ["tie", "Tie", "t"], ["both_bad", "Both bad", "x"], ["right", "Right", "→"]].map(([outcome, text, name]) => h("button", { onclick: () => answer(outcome) }, text, h("kbd", {}, name))), h("button", { onclick: undo }, "Undo", h("kbd", {}, "u")));
-    keys.textContent = "← →: that one is better · t: tie · x: both bad · u: undo";
+  /** Let the pictures have the whole window, and the whole screen where the browser can. */
+  async function setFull(wanted) {
+    isFull = wanted;
+    document.documentElement.classList.toggle("full", isFull);
+    draw();
+    const ask = wanted ? document.documentElement.requestFullscreen?.() : document.fullscreenElement && document.exitFullscreen();
+    await ask?.catch(() => {}); // the window is filled all the same
   }
 
-  /** Draw what is rated, unless it is there: a video would begin anew. */
-  function drawStage(images, view) {
-    const key = images.map((image) => image.sha256).join(" ");
-    if (stage.dataset.shown === key) return;
-    stage.dataset.shown = key;
-    fill(stage, view());
-    together(stage);
+  function screenChanged() {
+    if (!document.fullscreenElement && isFull) setFull(false);
   }
 
-  /** Return one of two; a picture is chosen by a click on it, while a click on a player plays. */
-  function sideOf(side, image) {
-    const view = fullView(image, side);
-    const choice = { "aria-label": `${side} is better`, onclick: () => answer(side) };
-    if (kindOf(image) === "picture") return h("button", { class: "side", ...choice }, view);
-    return h("div", { class: "side" }, view, h("button", choice, "This one"));
-  }
-
-  async function rate(number, more = note.value) {
-    const rated = shown;
-    if (!rated || isAsking || isChoosing) return;
-    isAsking = true;
-    const typed = note.value;
-    note.value = ""; // now: text typed while we wait belongs to the next picture
-    try {
-      const reply = await post(of(id, "rate"), { image: rated.sha256, stars: number, note: more });
-      state.open.ratings.set(rated.sha256, { sha256: rated.sha256, stars: reply.stars, note: reply.note });
-      say(`${"★".repeat(number)} for ${rated.variant.variable_under_test} ${valueText(rated.variant.variant_value)}`);
-    } catch (error) {
-      note.value ||= typed;
-      complain(error.message);
-      return;
-    } finally {
-      isAsking = false;
-    }
-    next();
-  }
-
-  function reject() {
-    rate(1, note.value || "rejected");
-  }
-
-  async function undo() {
-    try {
-      const reply = await post(of(id, isPairs ? "undo-comparison" : "undo"), {});
-      if (isPairs) return askPair();
-      if (reply.stars === null) state.open.ratings.delete(reply.sha256);
-      go(ordered().findIndex((one) => one.sha256 === reply.sha256));
-    } catch (error) {
-      complain(error.message);
-    }
-  }
-
-  async function answer(outcome) {
-    if (isAsking || !shown?.left) return;
-    isAsking = true;
-    try {
-      await post(of(id, "compare"), { left: shown.left.sha256, right: shown.right.sha256, outcome });
-    } catch (error) {
-      complain(error.message);
-    } finally {
-      isAsking = false;
-    }
-    askPair();
+  /** Close what is open, the innermost first; return whether there was something. */
+  function escape() {
+    if (zoom.isZoomed) zoom.reset();
+    else if (isHistory) showHistory(false);
+    else if (isFull) setFull(false);
+    else return false;
+    return true;
   }
 
   function key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=checkbox]), textarea, select, dialog *")) return;
-    if (event.target.matches("video, audio") && /^Arrow/.test(event.key)) return; // it goes on or back
-    const pairKeys = { ArrowLeft: "left", ArrowRight: "right", t: "tie", x: "both_bad" };
-    if (event.key === "u") undo();
-    else if (isPairs && pairKeys[event.key]) answer(pairKeys[event.key]);
-    else if (!isPairs && /^[1-5]$/.test(event.key)) rate(Number(event.key));
-    else if (!isPairs && event.key === "x") reject();
-    else if (!isPairs && event.key === "ArrowLeft") go(place - 1);
-    else if (!isPairs && event.key === "ArrowRight") pass();
-    else return;
-    event.preventDefault();
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("dialog")) return;
+    if (event.target.matches("input:not([type=checkbox]), textarea, select")) return;
+    if (event.target.matches("video, audio") && /^(Arrow| )/.test(event.key)) return; // it goes on or back
+    const keys = { f: () => setFull(!isFull), h: () => showHistory(!isHistory), z: () => mode().canZoom() && zoom.step(), Escape: escape };
+    if (event.repeat && !event.key.startsWith("Arrow")) return; // a key that is held down rates one picture
+    const isDone = keys[event.key] ? keys[event.key]() !== false : mode().key(event);
+    if (isDone) event.preventDefault();
   }
 
   function update(changes) {
-    if (changes.has("status") || changes.has("open")) drawHint();
-    if (changes.has("all") || (!shown && !isAsking && !isChoosing && [...changes].some((one) => one === "open" || one.startsWith("cell ")))) next();
-    else if (!isPairs && shown && (changes.has("ratings") || changes.has("open"))) drawOne();
+    if (!state.open?.isLoaded) return draw();
+    const isFirst = isTwo === null;
+    if (isFirst) isTwo = objectiveNow() === "preference";
+    if (changes.has("system") || changes.has("connection")) shots.retry();
+    if (changes.has("all") || isFirst) mode().begin();
+    else mode().update(changes);
+    draw();
   }
 
-  return { element, update, close: () => document.removeEventListener("keydown", key) };
-}
-
-/** Return a pseudo-random number, the same for the same text. */
-function hash(text) {
-  let sum = 2166136261;
-  for (const letter of text) sum = Math.imul(sum ^ letter.codePointAt(0), 16777619);
-  return sum >>> 0;
+  return {
+    element,
+    update,
+    close() {
+      unjudged();
+      document.removeEventListener("keydown", key);
+      document.removeEventListener("fullscreenchange", screenChanged);
+      if (isFull) setFull(false);
+    },
+  };
 }
