@@ -1,7 +1,6 @@
-// Values as data: whole numbers of 64 bits, labels that cannot be taken for another value, and lists that people type.
+// Values as data: whole numbers of 64 bits, and labels that cannot be taken for another value.
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-const ITEM = /\s*("(?:[^"\\]|\\.)*"|'[^']*'|(?!["'])[^,]*)\s*(,|$)/y;
 const MARK = "\u0000whole:"; // before a number in a text; no text of ours has a NUL
 
 /** Read JSON; a whole number that a float cannot hold, such as a large seed, becomes a BigInt. */
@@ -83,35 +82,6 @@ function partText(value) {
 /** Read a whole number that a person typed. */
 export function whole(text) {
   return /^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text)) ? BigInt(text) : Number(text);
-}
-
-/** Read `1, 2.5, true, a text, "a, b", ""`; throws an Error with a sentence. */
-export function listed(text) {
-  const values = [];
-  ITEM.lastIndex = 0;
-  for (let more = text.trim() !== ""; more; ) {
-    const rest = text.slice(ITEM.lastIndex).trim();
-    const item = ITEM.exec(text);
-    if (!item) throw new Error(`${rest.slice(0, 60)}: a quote is not closed before the next comma`);
-    values.push(scalar(item[1].trim()));
-    more = item[2] === ",";
-  }
-  return values;
-}
-
-function scalar(text) {
-  if (!text) throw new Error('there is nothing before or behind a comma; write "" for the empty text');
-  if (text.startsWith("'")) return text.slice(1, -1);
-  if (text.startsWith('"')) {
-    try {
-      return JSON.parse(text);
-    } catch {
-      throw new Error(`${text.slice(0, 60)}: is no text in quotes as JSON has them`);
-    }
-  }
-  if (text === "true" || text === "false") return text === "true";
-  if (/^-?\d+$/.test(text)) return whole(text);
-  return Number.isFinite(Number(text)) ? Number(text) : text;
 }
 
 function isMisread(text) {

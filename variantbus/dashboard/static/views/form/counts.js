@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../../base/html.js";
 import { choice, domId, labelled, lineInput, toggle, wrong } from "./fields.js";
-import { textOf, valueOf } from "./entries.js";
+import { textOf, valueOf } from "../../data/entries.js";
 
 const OBJECTIVES = [
   ["stars", "My stars", "You give each picture 1 to 5 stars."],

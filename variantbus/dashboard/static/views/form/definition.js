@@ -1,7 +1,7 @@
 // From the draft to the definition that the learning service takes, and what is in the way.
 
 import { whole } from "../../data/values.js";
-import { itemsOf, numeric, rangeOf, rangeText, valueOf } from "./entries.js";
+import { itemsOf, numeric, rangeOf, rangeText, valueOf } from "../../data/entries.js";
 import { presetsOf, skipsOf } from "./pairs.js";
 import { settingsOf, variablesOf } from "./settings.js";
 
@@ -23,10 +23,11 @@ export function definitionOf(draft, spec) {
   for (const axis of axes) if (!axis.fills && !axis.replace && !axis.settings) delete config[axis.name];
   const prompts = "prompt" in config || isVaried(axes, "prompt") ? [] : draft.prompts.filter((one) => one.trim());
   const takesPrompt = !spec || "prompt" in settingsOf(spec, typedConfig);
+  if (spec?.unavailable) problems.unshift({ field: "pipeline", text: `${draft.pipeline} cannot be used now.`, isOpen: true });
   if (!axes.length) problems.push({ field: "axis 0 name", text: "Choose what varies.", isOpen: true });
   const definition = {
     ...draft.kept,
-    name: draft.name.trim() || autoName(draft, axes),
+    name: draft.name.trim() || autoName(axes, takesPrompt ? prompts[0] : ""),
     pipeline: draft.pipeline,
     stage: draft.stage,
     ...(axes.length > 1 || draft.isGrid ? { variables: axes } : { variable: axes[0] }),
@@ -173,10 +174,10 @@ function isVaried(axes, name) {
 }
 
 /** Return a name for an experiment that nobody has named: what varies, under which prompt. */
-export function autoName(draft, axes) {
+function autoName(axes, prompt = "") {
   const names = axes.map((axis) => axis.name).filter(Boolean).join(" × ") || "Experiment";
-  const prompt = isVaried(axes, "prompt") ? "" : draft.prompts.find((one) => one.trim())?.trim().replace(/\s+/g, " ") ?? "";
-  return prompt ? `${names}: ${prompt.length > 60 ? `${prompt.slice(0, 59)}…` : prompt}` : names;
+  const text = prompt.trim().replace(/\s+/g, " ");
+  return text ? `${names}: ${text.length > 60 ? `${text.slice(0, 59)}…` : text}` : names;
 }
 
 function sentence(text) {

@@ -63,7 +63,7 @@ export function areaInput(form, field, value, set, { placeholder = "", rows = 2,
 
 /** Return a choice; `options` are pairs of value and text, or `{ label, options }` for a group of them. */
 export function choice(form, field, value, options, set, { label, hint = false, name = field } = {}) {
-  const option = ([one, text]) => html`<option value=${one} .selected=${one === value}>${text}</option>`;
+  const option = ([one, text]) => html`<option value=${one} .selected=${live(one === value)}>${text}</option>`;
   return html`<select
     id=${domId(field)}
     name=${name}

@@ -2,7 +2,7 @@
 
 import { html, live } from "../../base/html.js";
 import { unusedOf } from "./definition.js";
-import { textOf } from "./entries.js";
+import { textOf } from "../../data/entries.js";
 import { areaInput, choice, domId, labelled, lineInput } from "./fields.js";
 import { boundsText } from "./settings.js";
 import { placed } from "./subject.js";
@@ -30,7 +30,7 @@ export function fieldOfSetting(form, name) {
   const offered = knob?.kind === "bool" ? ["true", "false"] : knob?.choices?.map(String);
   const isOffered = offered && (text === "" || offered.includes(text));
   const control = isOffered && knob.kind !== "map" && knob.kind !== "list"
-    ? choice(form, field, text, [["", "as the server has it"], ...offered.map((one) => [one, one])], set)
+    ? choice(form, field, text, [["", "default"], ...offered.map((one) => [one, one])], set)
     : knob?.kind === "map" || text.includes("\n")
       ? areaInput(form, field, text, set, { placeholder: EXAMPLES[knob?.kind] ?? "", rows: 2 })
       : lineInput(form, field, text, set, { placeholder: EXAMPLES[knob?.kind] ?? boundsText(knob), mode: ["int", "float"].includes(knob?.kind) ? "decimal" : "text" });

@@ -10,7 +10,7 @@ import { axesSection } from "./axes.js";
 import { card } from "./card.js";
 import { definitionOf } from "./definition.js";
 import { draftOf, freeName, moved, newDraft } from "./draft.js";
-import { problemOf } from "./errors.js";
+import { problemOf } from "../../experiment/errors.js";
 import { domId } from "./fields.js";
 import { forget, kept, keep } from "./kept.js";
 import { keptSection, moreSection } from "./more.js";
@@ -78,7 +78,7 @@ export function planView(route) {
     form.settings = settingsOf(form.spec, definition.config);
     form.variables = variablesOf(form.spec, definition.config);
     Object.assign(form, { planned: definition, problems });
-    if (form.problems.length) form.plan = null;
+    if (problems.length) Object.assign(form, { plan: null, refused: "" });
     clearTimeout(timers.ask);
     timers.ask = setTimeout(ask, PAUSE);
     draw();
@@ -124,7 +124,7 @@ export function planView(route) {
   async function ask() {
     const mine = ++asked;
     const { definition, problems } = definitionOf(form.draft, form.spec);
-    if (problems.length || form.spec?.unavailable || !form.spec) return soonAgain();
+    if (problems.length || !form.spec) return soonAgain();
     try {
       const plan = await post("/api/plan", { definition });
       if (mine === asked) Object.assign(form, { plan, planned: definition, problems: [], refused: "", isAway: false });

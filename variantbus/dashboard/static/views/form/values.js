@@ -5,7 +5,7 @@ import { icon } from "../../base/icons.js";
 import { valueKey } from "../../data/values.js";
 import { rangeTyped } from "./definition.js";
 import { axisField, domId, toggle } from "./fields.js";
-import { itemsOf, rangeOf, rangeText, textOf } from "./entries.js";
+import { itemsOf, rangeOf, rangeText, textOf } from "../../data/entries.js";
 import { suggestions } from "./settings.js";
 
 const SHOWN = 60; // choices at a time; a server may have thousands of models

@@ -12,7 +12,7 @@ import { askedAbout } from "../../results/media.js";
 import { arrange, moveBy, moveTo } from "./axes.js";
 import { isHead, makeBoard } from "./board.js";
 import { drawCell, drawHole } from "./cell.js";
-import { openExtend } from "./extend.js";
+import { openExtend } from "../../experiment/extend.js";
 import { headsOf } from "./heads.js";
 import { actOf, movedBy } from "./keys.js";
 import { knownOf } from "./known.js";
@@ -101,7 +101,7 @@ export function gridView(id, route) {
     resize,
     showAll: () => set({ hidden: [] }),
     retry: () => change("retry", "the failed jobs run once more"),
-    extend: () => openExtend(id),
+    extend: () => openExtend(id, state.open.status.definition),
     cancel,
   };
 

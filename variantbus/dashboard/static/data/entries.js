@@ -1,12 +1,13 @@
 // What people type into the form, as values: texts are taken whole, numbers and choices may stand in a line with commas.
 
-import { stringify, valueText, whole } from "../../data/values.js";
+import { stringify, valueText, whole } from "./values.js";
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 const RANGE = /^(\S+)\s+to\s+(\S+)\s+by\s+(\S+)$/;
 const PART = /\s*("(?:[^"\\]|\\.)*"|[^,"][^,]*)\s*(,|$)/y; // of a line with commas
 const WORD = /\s*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\])+)/y; // of a command line
 const NUMBERS = new Set(["int", "float", "strength"]);
+const MOST = 1000; // values of a range in a list
 const EMPTY = '""'; // how the empty text is typed, as an empty field is none
 
 /** Return the value that a text stands for, by what its setting takes; throws an Error with a sentence. */
@@ -86,15 +87,25 @@ export function numeric(text) {
 }
 
 /** Return what a range stands for: `{ count, text }`, such as "3, 4.5, 6 … 15"; throws an Error with a sentence. */
-export function rangeText({ start, stop, step }) {
+export function rangeText(range) {
+  const { count, at } = expanded(range);
+  const listed = (most) => Array.from({ length: Math.min(count, most) }, (_, index) => at(index)).join(", ");
+  return { count, text: count > 4 ? `${listed(3)} … ${at(count - 1)}` : listed(4) };
+}
+
+/** Return the numbers of a range; throws an Error with a sentence. */
+export function rangeValues(range) {
+  const { count, at } = expanded(range);
+  if (count > MOST) throw new Error(`these are ${count} values; take fewer`);
+  return Array.from({ length: count }, (_, index) => whole(at(index)));
+}
+
+function expanded({ start, stop, step }) {
   const [from, to, by] = scaled([["from", start], ["to", stop], ["step", step]]);
   if (by.number === 0n) throw new Error("a step of 0 never gets there");
   const span = to.number - from.number;
   if (span * by.number < 0n) throw new Error("the step leads away from the end; change its sign");
-  const count = Number(span / by.number) + 1;
-  const at = (index) => decimalText(from.number + by.number * BigInt(index), from.scale);
-  const first = Array.from({ length: Math.min(count, 3) }, (_, index) => at(index)).join(", ");
-  return { count, text: count > 4 ? `${first} … ${at(count - 1)}` : Array.from({ length: count }, (_, index) => at(index)).join(", ") };
+  return { count: Number(span / by.number) + 1, at: (index) => decimalText(from.number + by.number * BigInt(index), from.scale) };
 }
 
 /** Return numbers as whole ones of a common scale, so that nothing is rounded. */

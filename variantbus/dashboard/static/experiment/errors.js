@@ -39,7 +39,7 @@ function ofAxis(message, axes) {
   const part = isValues ? "values" : path.startsWith(".replace") || (path === "" && axis.form === "part") ? "part" : "name";
   const number = item && axis.form !== "presets" ? Number(item[1] ?? Number(item[2]) + 1) - 1 : undefined;
   const about = /^\.(start|stop|step)/.exec(path);
-  return { field: `axis ${axis.key} ${part}`, ...(number === undefined ? {} : { item: number }), text: about ? `${capital(about[1])}: ${inWords(text)}` : sentence(inWords(text)) };
+  return { field: `axis ${axis.key} ${part}`, ...(number === undefined ? {} : { item: number }), text: sentence(`${about ? `${about[1]}: ` : ""}${inWords(text)}`) };
 }
 
 function ofConfig(message, config) {
