@@ -1,5 +1,6 @@
 """Values and results of any kind in a real browser: the empty text, large seeds, lists with quotes, files."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,15 +37,16 @@ def test_values_and_seeds_are_shown_and_sent_as_they_are(page: Page, deployment:
     assert page.locator(".columns .heading").all_inner_texts() == ['""', '"1"', "a blue star"]
     assert page.locator(".rows .heading").all_inner_texts() == [str(SEED), str(SEED + 1)]
     page.get_by_role("button", name="Extend").click()
-    field = page.get_by_label("More values of prompt")
-    field.fill('"red, a circle')
+    field, seeds = page.get_by_label("More values of prompt"), page.get_by_label("Seeds for each value")
+    field.fill("red, a circle")
+    seeds.fill("abc")
     page.get_by_role("button", name="Plan them").click()
-    expect(page.locator("#said .error")).to_contain_text("a quote is not closed")
-    field.fill('"red, a circle", true')
-    page.get_by_role("button", name="Leave").click()
-    page.get_by_role("button", name="Extend").click()
-    page.get_by_label("More values of prompt").fill('"red, a circle"')
+    expect(seeds).to_be_focused()
+    expect(seeds).to_have_accessible_description(re.compile("Give 2 or more; there are 2 already"))
+    expect(field).to_have_value("red, a circle")
+    seeds.fill("2")
     page.get_by_role("button", name="Plan them").click()
+    expect(page.get_by_role("dialog")).to_be_hidden(timeout=WAIT)
     wait_for_jobs(deployment.learning, name, 8)
     assert [one.variant_value for one in view_of(deployment.learning, name).variants] == [
         "",

@@ -136,9 +136,9 @@ export function planView(route) {
 
   /** Say what is in the way: at its field, or in the card. */
   function refuse(error) {
-    form.isAway = error.status === undefined || error.status >= 500;
+    form.isAway = Boolean(error.isAway);
     const place = form.draft && { axes: form.draft.axes.filter((axis) => axis.form !== "setting" || axis.name), config: Object.keys(form.settings), objective: form.draft.objective };
-    const found = form.isAway || !place ? { field: null, text: error.message } : problemOf(error.message, place);
+    const found = form.isAway || !place ? { field: null, text: form.isAway ? `${error.message}. It is asked again by itself.` : error.message } : problemOf(error.message, place);
     Object.assign(form, { plan: null, problems: found.field ? [found] : [], refused: "" });
     draw();
     if (found.field && element.querySelector(`#${CSS.escape(`${domId(found.field)}-wrong`)}`)) return soonAgain();
