@@ -187,7 +187,7 @@ class View(NamedTuple):
         page.goto(f"{exhibition.url}/#/{self.address.format(**exhibition.ids)}")
         expect(page.locator(self.ready).first).to_be_visible(timeout=WAIT)
         self.prepare(page)
-        page.wait_for_function("() => [...document.images].every((one) => one.complete)")
+        page.wait_for_function("() => [...document.images].every((one) => one.complete || one.loading === 'lazy')")
 
 
 def _beside(page: Page) -> None:
