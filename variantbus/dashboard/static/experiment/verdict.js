@@ -5,7 +5,7 @@ import { counted, isChosen, isMinimized, namedValue } from "./scores.js";
 const EXPECTED = 0.5; // chance to be best, from which a leader is called the probable best
 const MANY = 10; // from here on a guessed number is rounded
 const NAMED = 3; // equal values in a headline
-const MOST_SEEDS = 8; // that are added by one press
+const MOST_SEEDS = 3; // that are added by one press
 
 /** Return the estimates with their places in the plan as `index`. */
 function placed(made) {

@@ -26,7 +26,7 @@ const NOW = ["open", "status", "recommendation"]; // what is drawn at once
 export function answerView(id) {
   const element = document.createElement("section");
   const parts = Object.fromEntries(["top", "curve", "heat", "rest"].map((name) => [name, element.appendChild(document.createElement("div"))]));
-  element.className = "answers";
+  element.className = "answers charts";
   let known = null; // what is drawn: all that follows from the state
   let at = 0; // place of the seed whose pictures are shown
   let pointed = null; // place of a value in the curve

@@ -1,4 +1,4 @@
-// The map of two variables: a field for each combination, the darker the better, and which were tried. Of more variables two are
+// The map of two variables: a field for each combination, the stronger in colour the better, and which were tried. Of more variables two are
 // chosen, while the others have the values of the answer.
 
 import { html, svg } from "../../base/html.js";
@@ -11,6 +11,7 @@ const MOST = 2000; // fields; more are no map
 const NAMED = 400; // fields; of more none has its number in it
 const ROW = 40; // px
 const SMALL = 12; // px, of many rows
+const LETTER = 9; // px of a letter in the name beside the rows
 const LONGEST = 14; // characters of a value at an edge
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -64,14 +65,14 @@ export function heat({ made, winner, look, change, open }) {
         <option value="estimate" ?selected=${look.by === "estimate"}>the estimate</option><option value="chance" ?selected=${look.by === "chance"}>the chance to be best</option>
       </select></label></div>
     ${drawing({ map, made, across, down, look, change, open })}
-    <figcaption>The darker the better${look.by === "chance" ? "" : html`: from ${numberText(range(map, made, look.by)[0]) || 0} to ${numberText(range(map, made, look.by)[1]) || 0}`}.
+    <figcaption>The stronger the colour, the better${look.by === "chance" ? "" : html`: from ${numberText(range(map, made, look.by)[0]) || 0} to ${numberText(range(map, made, look.by)[1]) || 0}`}.
       A field with a broken line was not tried: what stands there is expected from those around it. ★ is the answer.
       ${map.others.length && winner ? `The others are as in the answer: ${map.others.map((name) => `${name} ${valueText(winner.value[name])}`).join(", ")}.` : ""}</figcaption>
   </figure>`;
 }
 
 function drawing({ map, made, across, down, look, change, open }) {
-  const row = map.rows.length > 20 ? SMALL : ROW;
+  const row = Math.max(map.rows.length > 20 ? SMALL : ROW, (LETTER * down.length) / map.rows.length); // the name beside it needs its place
   const byPlace = new Map(map.fields.map((one) => [`${one.x} ${one.y}`, one]));
   const [x, y] = look.at ?? [0, 0];
   const told = look.at && byPlace.get(`${x} ${y}`);
@@ -91,13 +92,13 @@ function drawing({ map, made, across, down, look, change, open }) {
   const value = look.at ? (told ? text(told) : "not one of the values") : "";
   return html`<p class="readout">${told ? html`<b>${namedValue(told.value, "")}</b> ${estimateText(told, made.objective)}${told.p_best === null ? "" : html` · ${percent(told.p_best)} that it is the best`}` : html`<span class="hint-of">Point at a field to read it; a click shows its pictures.</span>`}</p>
     <div class="map"><span class="down">${down}</span>
-      <div class="edges">${map.rows.map((one) => html`<span title=${valueText(one)}>${row < ROW ? "" : shortened(valueText(one), LONGEST)}</span>`)}</div>
+      <div class="edge-y">${map.rows.map((one) => html`<span title=${valueText(one)}>${row < ROW ? "" : shortened(valueText(one), LONGEST)}</span>`)}</div>
       <svg height=${row * map.rows.length} role="slider" tabindex="0" aria-label=${`${made.objective} over ${across} and ${down}`}
         aria-valuemin="1" aria-valuemax=${map.columns.length * map.rows.length} aria-valuenow=${y * map.columns.length + x + 1} aria-valuetext=${value || "no field is pointed at"}
         @keydown=${key} @focus=${() => look.at ?? change({ at: first(map, made) })} @blur=${() => change({ at: null })}
         @pointermove=${(event) => change({ at: place(event) })} @pointerleave=${() => change({ at: null })}
         @click=${(event) => clicked(byPlace.get(place(event).join(" ")), open)}>${fields({ map, made, look, told })}</svg>
-      <div class="edges below">${map.columns.map((one) => html`<span title=${valueText(one)}>${map.columns.length > 30 ? "" : shortened(valueText(one), LONGEST)}</span>`)}</div>
+      <div class="edge-x">${map.columns.map((one) => html`<span title=${valueText(one)}>${map.columns.length > 30 ? "" : shortened(valueText(one), LONGEST)}</span>`)}</div>
       <span class="across">${across}</span></div>`;
 }
 

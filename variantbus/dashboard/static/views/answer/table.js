@@ -42,7 +42,7 @@ export function table({ made, variable, variants, points, scale, definition, loo
   const head = (name, text, title, kind = "") => html`<th scope="col" class=${kind} aria-sort=${look.sort === name ? (look.isDown ? "descending" : "ascending") : "none"}>
     <button class="plain" title=${title} @click=${() => sort(name)}>${text}${look.sort === name ? icon(look.isDown ? "down" : "up") : ""}</button>
   </th>`;
-  return html`<table class="plot" role="table">
+  return html`<table class=${variable ? "plot" : "plot of-maps"} role="table">
       <thead role="rowgroup"><tr role="row">
         ${head("value", variable || "value", "In the order of the plan", "first")}
         <th scope="col" class="space">${made.objective}${axis(scale)}</th>
@@ -97,7 +97,7 @@ export function axis(scale) {
 /** Return what the columns mean, in words of people. */
 export function legend(made) {
   const noun = NOUNS[made.objective] ?? "results";
-  return html`<details class="legend"><summary>What do these columns mean?</summary><dl>
+  return html`<details class="meanings"><summary>What do these columns mean?</summary><dl>
     <dt>estimate</dt><dd>The mean that is expected of a value if you made very many pictures with it. It takes into account which seeds and prompts
       were harder, and what is known of values beside it, so it may differ a little from the plain mean.</dd>
     <dt>90 % sure between</dt><dd>The true mean lies between these two numbers with a probability of 90 %. More ${noun} bring them closer together.</dd>

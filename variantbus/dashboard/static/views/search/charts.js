@@ -53,7 +53,7 @@ export function progress({ ended, budget, objective, winner, at, point, open, te
       ${levels(scale, down)}${jobNumbers(most, across)}
       ${told ? svg`<line class="pointed" x1=${across(at)} x2=${across(at)} y1="0" y2="100%" />` : ""}
       <svg width="100%" height="100%" viewBox="0 0 100 100" preserveAspectRatio="none"><polyline class="line" points=${stairs(ended, most, scale)} /></svg>
-      ${known.map((one) => svg`<circle class=${one.variant === winner ? "mean" : "point"} cx=${across(one.number)} cy=${down(one.score)} r=${one.isBest ? 5.5 : 4} />`)}
+      ${known.map((one) => svg`<circle class=${one.variant === winner ? "mean" : "point"} cx=${across(one.number)} cy=${down(one.score)} r=${one.isBest ? 6 : 5} />`)}
     </svg>
     <figcaption>The line is the best single result so far. Points in colour are of the value that leads.</figcaption>
   </figure>`;

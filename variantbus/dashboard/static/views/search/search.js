@@ -23,7 +23,7 @@ const CHIPS = { decided: "completed", exhausted: "partial", stopped: "cancelled"
 
 export function searchView(id) {
   const element = document.createElement("section");
-  element.className = "searching";
+  element.className = "searching charts";
   const [top, chart, rest] = ["top", "chart", "rest"].map(() => element.appendChild(document.createElement("div")));
   let known = null;
   let pointed = null; // place of a job
@@ -152,6 +152,7 @@ function certainty(made, winner, goal, isOn) {
 function next({ ahead, made, valueOf, variable, status }) {
   const likely = (made?.estimates ?? []).filter((one) => one.p_best !== null).sort((one, other) => other.p_best - one.p_best).slice(0, LIKELY);
   const job = (one) => html`<li>${namedValue(valueOf(one.variant), variable)} <small>${conditionText(status.definition, one.repeat)}, ${one.state === "running" ? "running" : "waits"}</small></li>`;
+  if (!ahead.length && !likely.length) return "";
   return html`<div class="looks"><div><h3>Looks now at</h3>${ahead.length ? html`<ul>${ahead.slice(0, LIKELY).map(job)}</ul>` : html`<p class="caption">No job is on its way.</p>`}</div>
     ${likely.length ? html`<div><h3>Chooses next among</h3><ul>${likely.map((one) => html`<li>${namedValue(one.value, variable)} <small>${percent(one.p_best)}${one.n ? `, seen ${one.n} ×` : ", never tried"}</small></li>`)}</ul></div>` : ""}
   </div>`;
@@ -173,10 +174,10 @@ function table({ known, isAll, open, more }) {
   const row = (one) => html`<tr><td>${one.number + 1}</td>
     <th scope="row"><button class="plain value" @click=${() => open(one)}>${shortened(valueText(valueOf(one.variant)))}</button></th>
     <td class="cell-picture">${one.image?.width ? html`<img src=${picture(one.image.sha256)} alt="" loading="lazy" width="40" height="40" />` : ""}</td>
-    <td>${conditionText(status.definition, one.repeat)}</td>
+    <td class="made">${conditionText(status.definition, one.repeat)}</td>
     <td>${one.score === null ? one.state : scoreText(one.score, objective)}${one.isBest ? html` <b class="new-best">best so far</b>` : ""}</td></tr>`;
   return html`<h2>Every job, the newest first</h2>
-    <div class="wide" role="region" aria-label="Jobs" tabindex="0"><table class="jobs"><thead><tr><th scope="col">job</th><th scope="col">value</th><th scope="col">picture</th><th scope="col">made with</th><th scope="col">result</th></tr></thead>
+    <div class="wide" role="region" aria-label="Jobs" tabindex="0"><table class="tried"><thead><tr><th scope="col">job</th><th scope="col">value</th><th scope="col">picture</th><th scope="col" class="made">made with</th><th scope="col">result</th></tr></thead>
       <tbody>${(isAll ? rows : rows.slice(0, ROWS)).map(row)}</tbody></table></div>
     ${rows.length > ROWS ? html`<p><button @click=${more}>${isAll ? `Show the newest ${ROWS} only` : `Show all ${rows.length} jobs`}</button></p>` : ""}`;
 }
