@@ -37,7 +37,6 @@ export function curve({ made, variable, points, scale, at, point, open }) {
     point(Math.min(marks.length - 1, Math.max(0, now + step)));
   };
   return html`<figure class="chart curve">
-    <p class="readout">${told ? readout(told, made, variable) : html`<span class="hint-of">Point at a value to read it; a click shows its pictures.</span>`}</p>
     <svg height=${HEIGHT} role="slider" tabindex="0" aria-label=${`${made.objective} over ${variable}`} aria-valuemin="1" aria-valuemax=${marks.length}
       aria-valuenow=${now + 1} aria-valuetext=${`${namedValue(marks[now].value, variable)}: ${estimateText(marks[now], made.objective)}`}
       @keydown=${key} @focus=${() => at === null && point(now)} @blur=${() => point(null)}
@@ -50,6 +49,7 @@ export function curve({ made, variable, points, scale, at, point, open }) {
       ${marks.map((one) => (points.get(one.index) ?? []).map((number) => svg`<circle class="point" cx=${`${one.x}%`} cy=${`${down(number)}%`} r="3" />`))}
       ${marks.map((one, place) => mark(one, place, { down, every: Math.ceil(marks.length / LABELS), isTold: place === at }))}
     </svg>
+    <p class="readout">${told ? readout(told, made, variable) : html`<span class="hint-of">Point at a value to read it; a click shows its pictures.</span>`}</p>
     <figcaption>${variable}. The line is the estimate; with a probability of 90 % the truth is in the band. Small points are single results; an empty
       circle is a value that is ruled out: less than 5 % that it is the best.</figcaption>
   </figure>`;

@@ -90,8 +90,7 @@ function drawing({ map, made, across, down, look, change, open }) {
   };
   const text = (one) => `${namedValue(one.value, "")}: ${estimateText(one, made.objective)}`;
   const value = look.at ? (told ? text(told) : "not one of the values") : "";
-  return html`<p class="readout">${told ? html`<b>${namedValue(told.value, "")}</b> ${estimateText(told, made.objective)}${told.p_best === null ? "" : html` · ${percent(told.p_best)} that it is the best`}` : html`<span class="hint-of">Point at a field to read it; a click shows its pictures.</span>`}</p>
-    <div class="map"><span class="down">${down}</span>
+  return html`<div class="map"><span class="down">${down}</span>
       <div class="edge-y">${map.rows.map((one) => html`<span title=${valueText(one)}>${row < ROW ? "" : shortened(valueText(one), LONGEST)}</span>`)}</div>
       <svg height=${row * map.rows.length} role="slider" tabindex="0" aria-label=${`${made.objective} over ${across} and ${down}`}
         aria-valuemin="1" aria-valuemax=${map.columns.length * map.rows.length} aria-valuenow=${y * map.columns.length + x + 1} aria-valuetext=${value || "no field is pointed at"}
@@ -99,7 +98,13 @@ function drawing({ map, made, across, down, look, change, open }) {
         @pointermove=${(event) => change({ at: place(event) })} @pointerleave=${() => change({ at: null })}
         @click=${(event) => clicked(byPlace.get(place(event).join(" ")), open)}>${fields({ map, made, look, told })}</svg>
       <div class="edge-x">${map.columns.map((one) => html`<span title=${valueText(one)}>${map.columns.length > 30 ? "" : shortened(valueText(one), LONGEST)}</span>`)}</div>
-      <span class="across">${across}</span></div>`;
+      <span class="across">${across}</span></div>
+    <p class="readout">${told ? readout(told, made) : html`<span class="hint-of">Point at a field to read it; a click shows its pictures.</span>`}</p>`;
+}
+
+function readout(one, made) {
+  const chance = one.p_best === null ? "" : html` · ${percent(one.p_best)} that it is the best`;
+  return html`<b>${namedValue(one.value, "")}</b> ${estimateText(one, made.objective)}${chance}`;
 }
 
 function clicked(field, open) {

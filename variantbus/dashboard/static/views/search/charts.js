@@ -45,7 +45,6 @@ export function progress({ ended, budget, objective, winner, at, point, open, te
   const known = ended.map((one, number) => ({ ...one, number })).filter((one) => one.score !== null);
   const told = at === null ? null : ended[at];
   return html`<figure class="chart"><h2>Best so far</h2>
-    <p class="readout">${told ? text(told, at) : html`<span class="hint-of">Each point is a job, in the order in which they ended. Point at one to read it; a click shows its picture.</span>`}</p>
     <svg height=${HEIGHT} role="slider" tabindex="0" aria-label="Results over the jobs" aria-valuemin="1" aria-valuemax=${most} aria-valuenow=${now + 1}
       aria-valuetext=${ended[now] ? text(ended[now], now, true) : "not made yet"} @keydown=${key} @focus=${() => at === null && point(ended.length - 1)} @blur=${() => point(null)}
       @pointermove=${(event) => point(place(event))} @pointerleave=${() => point(null)} @click=${(event) => open(place(event))}>
@@ -55,6 +54,7 @@ export function progress({ ended, budget, objective, winner, at, point, open, te
       <svg width="100%" height="100%" viewBox="0 0 100 100" preserveAspectRatio="none"><polyline class="line" points=${stairs(ended, most, scale)} /></svg>
       ${known.map((one) => svg`<circle class=${one.variant === winner ? "mean" : "point"} cx=${across(one.number)} cy=${down(one.score)} r=${one.isBest ? 6 : 5} />`)}
     </svg>
+    <p class="readout">${told ? text(told, at) : html`<span class="hint-of">Each point is a job, in the order in which they ended. Point at one to read it; a click shows its picture.</span>`}</p>
     <figcaption>The line is the best single result so far. Points in colour are of the value that leads.</figcaption>
   </figure>`;
 }

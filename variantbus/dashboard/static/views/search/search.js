@@ -162,7 +162,7 @@ function next({ ahead, made, valueOf, variable, status }) {
 function told({ valueOf, variable, objective, ended, status }, one, number, isPlain = false) {
   const since = one.at && ended[0].at ? durationText(Math.max(0, one.at - ended[0].at)) : "";
   const name = namedValue(valueOf(one.variant), variable);
-  const result = one.score === null ? one.state : `${scoreText(one.score, objective)}${one.isBest ? ", the best so far" : ""}`;
+  const result = one.score === null ? one.state : `${scoreText(one.score, objective)}${one.isBest ? ", a new best" : ""}`;
   const rest = `${result}; job ${number + 1}, ${conditionText(status.definition, one.repeat)}${number && since ? `, ${since} after the first` : ""}`;
   return isPlain ? `${name}: ${rest}` : html`<b>${name}</b> ${rest}`;
 }
@@ -175,7 +175,7 @@ function table({ known, isAll, open, more }) {
     <th scope="row"><button class="plain value" @click=${() => open(one)}>${shortened(valueText(valueOf(one.variant)))}</button></th>
     <td class="cell-picture">${one.image?.width ? html`<img src=${picture(one.image.sha256)} alt="" loading="lazy" width="40" height="40" />` : ""}</td>
     <td class="made">${conditionText(status.definition, one.repeat)}</td>
-    <td>${one.score === null ? one.state : scoreText(one.score, objective)}${one.isBest ? html` <b class="new-best">best so far</b>` : ""}</td></tr>`;
+    <td>${one.score === null ? one.state : scoreText(one.score, objective)}${one.isBest ? html` <b class="new-best">new best</b>` : ""}</td></tr>`;
   return html`<h2>Every job, the newest first</h2>
     <div class="wide" role="region" aria-label="Jobs" tabindex="0"><table class="tried"><thead><tr><th scope="col">job</th><th scope="col">value</th><th scope="col">picture</th><th scope="col" class="made">made with</th><th scope="col">result</th></tr></thead>
       <tbody>${(isAll ? rows : rows.slice(0, ROWS)).map(row)}</tbody></table></div>

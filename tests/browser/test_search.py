@@ -1,0 +1,67 @@
+"""The search of an adaptive experiment in a real browser: what it does, where it looked, and why it ended."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment
+from tests.support.experiment_files import submit
+from tests.support.workspace import Workspace
+
+SEARCH = """
+name = "Search"
+pipeline = "embedded"
+mode = "adaptive"
+budget = 9
+objective = "{objective}"
+[variable]
+name = "cfg_scale"
+start = 0
+stop = 12
+step = 1
+[config]
+prompt = "a blue star"
+steps = 4
+width = 32
+height = 32
+"""
+
+
+def test_a_search_shows_where_it_looks_and_why_it_ended(page: Page, workspace: Workspace) -> None:
+    """Each job is a point, with the best so far as a line; one that waits for people is stopped after a question."""
+    deployment = Deployment(workspace)
+    found = submit(workspace, SEARCH.format(objective="prompt_match"))
+    asked = submit(workspace, SEARCH.format(objective="stars"))
+    deployment.open(page, f"e/{found}/grid")
+    page.get_by_role("link", name="Search").click()
+
+    expect(page.locator(".search-top")).to_contain_text("Why it ended:", timeout=WAIT)
+    expect(page.locator(".gauge").first).to_contain_text(re.compile(r"\d of 9 jobs; \d left"))
+    done = page.locator(".tried tbody tr")
+    jobs = done.count()
+    assert 2 < jobs <= 9
+    expect(page.locator(".strip circle")).to_have_count(jobs)
+    chart = page.locator("figure.chart", has_text="Best so far")
+    expect(chart.locator("circle")).to_have_count(jobs)
+    heights = [float(pair.split(",")[1]) for pair in str(chart.locator("polyline").get_attribute("points")).split()]
+    assert heights == sorted(heights, reverse=True), "the best so far never gets worse"
+    expect(done.last).to_contain_text("new best")
+    page.get_by_role("slider", name="Results over the jobs").focus()
+    page.keyboard.press("Home")
+    expect(chart.locator(".readout")).to_contain_text("job 1")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/grid/\d\.0$"), timeout=WAIT)
+
+    page.keyboard.press("Escape")
+    deployment.open(page, f"e/{asked}/search")
+    expect(page.locator(".reason")).to_contain_text("waits for ratings of", timeout=WAIT)
+    expect(page.locator(".deeds .primary")).to_have_text("Rate them")
+    page.get_by_role("button", name="Stop the search").click()
+    question = page.get_by_role("alertdialog", name="Stop the search?")
+    expect(question).to_contain_text("of its 9 jobs are left")
+    question.get_by_role("button", name="Let it go on").click()
+    expect(page.locator(".reason")).to_contain_text("waits for ratings of")
+    page.get_by_role("button", name="Stop the search").click()
+    question.get_by_role("button", name="Stop it").click()
+    expect(page.locator(".reason")).to_contain_text("a person stopped it", timeout=WAIT)
+    expect(page.get_by_role("button", name="Stop the search")).to_have_count(0)
