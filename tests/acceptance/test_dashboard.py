@@ -187,6 +187,44 @@ def test_two_hundred_pages_are_served_and_slow_ones_slow_nobody(deployment: Depl
     assert page.ask("GET", "/")[0] == 200
 
 
+def test_a_stream_is_told_what_to_carry(deployment: Deployment) -> None:
+    """By its name, with the token that came with it; a name that is none, and a list that is none, are refused."""
+    workspace, _, learning, page = deployment
+    with page.events("nobody") as events:
+        name = submit(workspace, pictures(values=1, jobs=1))
+        assert page.ask("POST", f"/api/streams/{events.stream}", {"experiments": [name]})[:2] == (200, "{}")
+        assert name in events.next("message", "job.completed")
+        wait_until(lambda: view_of(learning, name).status == "completed", what="the end")
+        path = f"/api/streams/{events.stream}"
+        assert page.ask("POST", path, {"experiments": "x"})[0] == 400
+        assert page.ask("POST", path, {"experiment": []})[0] == 400
+        assert page.ask("POST", path, {"experiments": ["x"] * 1001})[0] == 400
+        assert page.ask("POST", path, {"experiments": []}, {"x-token": "another"})[0] == 403
+    assert page.ask("POST", "/api/streams/nobody", {"experiments": []})[0] == 404
+
+
+def test_what_a_browser_keeps_is_not_sent_again_and_what_is_sent_is_small(deployment: Deployment) -> None:
+    """The code for ever under its hash, else with a tag; answers and code compressed where the browser takes that."""
+    page = deployment[3]
+    status, text, headers = page.ask("GET", "/")
+    (address,) = re.findall(r'src="(/static/[0-9a-f]{16}/main.js)"', text)
+    assert (status, headers["cache-control"]) == (200, "no-store")
+
+    status, text, headers = page.ask("GET", address)
+    assert (status, "immutable" in headers["cache-control"]) == (200, True)
+    assert (headers["content-type"], "content-encoding" in headers) == ("text/javascript; charset=utf-8", False)
+    status, text, headers = page.ask("GET", "/static/main.js")
+    assert (status, headers["cache-control"]) == (200, "no-cache")
+    assert page.ask("GET", "/static/main.js", headers={"if-none-match": headers["etag"]})[:2] == (304, "")
+    assert page.ask("GET", "/static/main.js", headers={"if-none-match": '"other"'})[0] == 200
+    status, _, headers = page.ask("GET", address, headers={"accept-encoding": "gzip"})
+    assert headers["content-encoding"] == "gzip"
+    assert int(headers["content-length"]) < len(text)
+    status, _, headers = page.ask("GET", "/api/pipelines", headers={"accept-encoding": "gzip"})
+    assert (status, headers["content-encoding"], headers["vary"]) == (200, "gzip", "accept-encoding")
+    assert page.ask("GET", address.replace("/main.js", "/nothing.js"))[0] == 404
+
+
 def test_an_address_that_others_reach_needs_a_password(workspace: Workspace) -> None:
     """Without one it does not start; with one it asks for it."""
     services(workspace)

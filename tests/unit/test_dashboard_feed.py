@@ -1,5 +1,8 @@
 """Which events a browser needs only the newest of."""
 
+import asyncio
+import json
+
 import pytest
 from msgspec import Raw
 
@@ -15,7 +18,8 @@ from bus.contracts.messages import (
 from bus.contracts.topics import subject_of
 from bus.subscriber.sync import Delivery
 from tests.support.factories import JobScript, context
-from variantbus.dashboard.feed import key_of
+from variantbus.dashboard.feed import Feed, key_of
+from variantbus.dashboard.services import Services
 
 JOB = JobScript(context())
 
@@ -89,3 +93,36 @@ def test_what_this_version_cannot_read_replaces_nothing(body: bytes) -> None:
 def test_every_job_event_is_about_its_job() -> None:
     """Queued, started and completed."""
     assert {subject_of(one) for one in (JOB.queued(), JOB.started(), JOB.completed())} == {JOB.name}
+
+
+def test_a_stream_carries_what_it_was_asked_for_last_and_knows_when_it_has_ended() -> None:
+    """From the moment of the answer on; what is for everybody comes always. Its first event names it."""
+
+    async def run() -> None:
+        feed = Feed(Services("tcp://127.0.0.1:1", "tcp://127.0.0.1:2", None), None)
+        events = feed.events(["a b"], "the token")
+        hello = await anext(events)
+        stream = json.loads(hello.split(b"data: ")[1])["stream"]
+        assert b'"token":"the token"' in hello
+
+        feed._deliver(delivered("job.queued.a%20b.0.", b"\x80"))
+        feed._deliver(delivered("job.queued.c.0.", b"\x80"))
+        feed._deliver(delivered("job.queued.", b"\x80"))  # of a job that belongs to none
+        feed._deliver(delivered("experiment.status.c.", b"\x80"))
+        assert topics_in(await anext(events)) == ["job.queued.a%20b.0.", "experiment.status.c."]
+
+        assert feed.show(stream, ["c", "d"])
+        for name in ("a%20b", "c", "d"):
+            feed._deliver(delivered(f"job.queued.{name}.0.", b"\x80"))
+        assert topics_in(await anext(events)) == ["job.queued.c.0.", "job.queued.d.0."]
+
+        await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+        assert not feed.show(stream, [])
+        assert not feed.is_full
+
+    asyncio.run(run())
+
+
+def topics_in(events: bytes) -> list[str]:
+    """Return the topics of server-sent events."""
+    return [json.loads(one.split(b"data: ")[1])["topic"] for one in events.split(b"\n\n") if one]

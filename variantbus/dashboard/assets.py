@@ -2,10 +2,15 @@
 
 Their relative imports keep the hash, so a browser never mixes two versions, and asks for none of them twice. They are
 read again when the page is asked for after one of them has changed, so whoever works on them reloads the page.
+
+The page names one stylesheet, in which all are joined, and the modules that it needs: a browser would find each of
+those only in another one, and ask for them one after another.
 """
 
 import hashlib
+import posixpath
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +27,10 @@ BEST: Final = 9
 HASH_DIGITS: Final = 16
 INDEX: Final = "index.html"
 OURS: Final = '"/static/'  # as the page names its files
+STYLES: Final = "page.css"  # all stylesheets, in the order in which the page names them
+MAIN: Final = "main.js"
+_STYLE: Final = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">\n')
+_IMPORT: Final = re.compile(rb"""(?:\bfrom|\bimport)\s*["'](\.[^"']+)["']""")
 _HASH: Final = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}")
 
 
@@ -77,9 +86,30 @@ class Assets:
         for name, data in read.items():
             whole.update(f"{name} {len(data)} ".encode() + data)
         self._hash = whole.hexdigest()[:HASH_DIGITS]
-        self._files = {name: _asset(name, data) for name, data in read.items() if name != INDEX}
-        self._index = read[INDEX].replace(OURS.encode(), f"{OURS}{self._hash}/".encode())
+        page = read.pop(INDEX).decode()
+        styles = _STYLE.findall(page)
+        read[STYLES] = b"".join(read[name] for name in styles)
+        self._files = {name: _asset(name, data) for name, data in read.items()}
+        links = f'<link rel="stylesheet" href="{OURS[1:]}{STYLES}">\n' + "".join(
+            f'<link rel="modulepreload" href="{OURS[1:]}{name}">\n' for name in _needed(MAIN, read)
+        )
+        page = _STYLE.sub("", page).replace("<script", f"{links}<script", 1)
+        self._index = page.replace(OURS, f"{OURS}{self._hash}/").encode()
         self._state = state
+
+
+def _needed(name: str, files: Mapping[str, bytes]) -> list[str]:
+    """Return a module and all that it imports, each once."""
+    found = {name: None}  # in the order in which they are found
+    todo = [name]
+    while todo:
+        here = todo.pop()
+        for path in _IMPORT.findall(files[here]):
+            module = posixpath.normpath(posixpath.join(posixpath.dirname(here), path.decode()))
+            if module not in found and module in files:
+                found[module] = None
+                todo.append(module)
+    return list(found)
 
 
 def _asset(name: str, data: bytes) -> Asset:
