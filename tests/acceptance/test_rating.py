@@ -67,7 +67,7 @@ def test_what_a_person_says_of_pictures_survives_kill(workspace: Workspace) -> N
     assert workspace.run("rate", experiment, first[:12].upper(), "4").err == f"{first[:8]}: 4 stars; 1 picture rated\n"
     rated = workspace.run("rate", experiment, second, "1", "--note", "too dark", "--json").json
     assert (rated["sha256"], rated["stars"], rated["note"], rated["rated"]) == (second, 1, "too dark", 2)
-    assert workspace.run("undo", experiment).err == f"{second[:8]}: not rated; 1 picture rated\n"
+    assert workspace.run("undo", experiment, second[:8]).err == f"{second[:8]}: not rated; 1 picture rated\n"
     command = f"printf 'l\\nt\\nu\\nr\\nq\\n' | {shlex.quote(VARIANTBUS)} compare {experiment}"
     comparing = workspace.start("compare", "/bin/sh", "-c", command)
     assert comparing.wait() == 0, comparing.errors()

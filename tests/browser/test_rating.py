@@ -56,6 +56,10 @@ QUEUE = """async () => {
     return told;
 }"""
 
+WAITS = """([experiment, image]) => {
+    const entry = { experiment, what: "rate", body: { image, stars: 1, note: "it waited", rated_at: 2e9 } };
+    sessionStorage.setItem("judgements that wait", JSON.stringify([entry]));
+}"""
 LOADED = "() => performance.getEntriesByType('resource').filter(({ name }) => name.includes('/images/')).length >= 5"
 
 
@@ -148,6 +152,9 @@ def test_no_key_is_lost_and_none_counts_after_the_end(page: Page, deployment: De
     note.press("Enter")
     wait_until(lambda: (4, "as sharp as I like it") in kept(deployment, name), what="the note")
     assert len(kept(deployment, name)) == 8
+    page.evaluate(WAITS, [name, page.locator(".rating .stage").get_attribute("data-shown")])
+    page.reload()
+    wait_until(lambda: (1, "it waited") in kept(deployment, name), what="what waited in the page")
 
 
 def test_what_an_adaptive_experiment_makes_comes_up_by_itself(page: Page, deployment: Deployment) -> None:
@@ -214,7 +221,12 @@ def test_any_answer_is_taken_back_in_the_history(page: Page, deployment: Deploym
     hint.get_by_role("button", name="Let comparisons decide").click()
     expect(hint).to_have_count(0, timeout=WAIT)
 
+    def outcomes() -> list[str]:
+        exported = export_of(deployment.learning.control, name, None)
+        return [one.outcome for one in exported.records.comparisons]
+
     facts, stage = page.locator(".rating .facts"), page.locator(".rating .stage")
+    page.route("**/compare", lambda route: (route.fetch(), route.abort()), times=1)  # the reply is lost
     for number, key in enumerate(("ArrowLeft", "t", "x"), 1):
         expect(page.get_by_role("button", name="Tie")).to_be_enabled(timeout=WAIT)
         assert "cfg_scale" not in page.locator(".rating").evaluate("one => one.outerHTML")
@@ -222,6 +234,8 @@ def test_any_answer_is_taken_back_in_the_history(page: Page, deployment: Deploym
         page.keyboard.press(key)
         expect(facts).to_have_text("1 answer" if number == 1 else f"{number} answers", timeout=WAIT)
         expect(stage).not_to_have_attribute("data-shown", shown, timeout=WAIT)
+    wait_until(lambda: outcomes() == ["left", "tie", "both_bad"], what="each answer once")
+    expect(page.locator(".trouble")).to_have_count(0, timeout=WAIT)
     page.keyboard.press("h")
     said = page.locator(".history .what > span")
     expect(said).to_have_text(["both bad", "tie", "left is better"])
@@ -231,10 +245,6 @@ def test_any_answer_is_taken_back_in_the_history(page: Page, deployment: Deploym
     expect(said).to_have_text(["left is better"])
     page.keyboard.press("Escape")
     expect(page.locator(".history")).to_have_count(0)
-
-    def outcomes() -> list[str]:
-        exported = export_of(deployment.learning.control, name, None)
-        return [one.outcome for one in exported.records.comparisons]
 
     wait_until(lambda: outcomes() == ["left"], what="two undos")
     page.reload()

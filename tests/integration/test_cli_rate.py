@@ -130,6 +130,15 @@ def test_undo_takes_the_last_answer_back(services: Services) -> None:
     assert result.stderr.endswith("variantbus recommend exp-1\n")
 
 
+@pytest.mark.usefixtures("services")
+def test_only_the_newest_comparison_is_undone_by_the_command() -> None:
+    """A picture names a rating, and no comparison."""
+    result = CliRunner().invoke(main, ["undo", "exp-1", "aaaa", "--comparison"])
+
+    assert result.exit_code == 2
+    assert "leave IMAGE out" in result.stderr
+
+
 def test_what_is_no_answer_is_asked_again(services: Services) -> None:
     """With the letters that there are; bytes that are no text are no answer either."""
     result = compare(b"x\n\n\xff\xfe\nl\nq\n")

@@ -12,7 +12,15 @@ from bus.console.options import keys_option, learning_option, runner_option
 from bus.console.printable import harmless
 from bus.console.process import user_errors
 from bus.contracts.experiments import ExperimentParams
-from bus.contracts.feedback import ComparedReply, CompareParams, PairReply, RatedReply, RateParams
+from bus.contracts.feedback import (
+    ComparedReply,
+    CompareParams,
+    PairReply,
+    RatedReply,
+    RateParams,
+    UndoComparisonParams,
+    UndoRatingParams,
+)
 from bus.contracts.messages import ImageRef, Outcome
 from bus.protocol.control import ControlError
 from bus.transport.client import request
@@ -93,19 +101,28 @@ def rate(  # noqa: PLR0913 - the options of the command
 
 @click.command()
 @experiment_argument
+@click.argument("image", required=False)
 @click.option("--comparison", is_flag=True, help="Undo the newest comparison instead.")
 @json_option
 @learning_option
 @keys_option
-def undo(experiment_id: str, *, comparison: bool, as_json: bool, learning: str, keys: Keys | None) -> None:
-    """Undo the newest rating of an experiment; repeat it to undo earlier ones."""
+def undo(
+    experiment_id: str, image: str | None, *, comparison: bool, as_json: bool, learning: str, keys: Keys | None
+) -> None:
+    """Undo the newest rating of an experiment, or of one picture; repeat it to undo earlier ones.
+
+    IMAGE is its hash, or the first 4 or more digits of it. Any comparison can be undone on the dashboard.
+    """
+    if comparison and image:
+        raise click.UsageError("--comparison undoes the newest comparison of all; leave IMAGE out")
     with user_errors():
-        params = ExperimentParams(experiment_id=experiment_id)
         if comparison:
+            params = UndoComparisonParams(experiment_id=experiment_id)
             undone = request(learning, "comparison.undo", params, ComparedReply, keys=keys)
             click.echo(json_text(undone) if as_json else undone_text(undone), err=not as_json)
         else:
-            reply = request(learning, "rating.undo", params, RatedReply, keys=keys)
+            picture = UndoRatingParams(experiment_id=experiment_id, image=image.lower() if image else None)
+            reply = request(learning, "rating.undo", picture, RatedReply, keys=keys)
             click.echo(json_text(reply) if as_json else rated_text(reply), err=not as_json)
 
 

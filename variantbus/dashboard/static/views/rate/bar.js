@@ -2,14 +2,19 @@
 
 import { html, live, nothing } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
+import { state } from "../../data/state.js";
+import { moreText } from "../../experiment/verdict.js";
 
 /** Return the line; `zoom` is null where nothing can be enlarged. */
 export function barOf(now) {
   const { progress } = now;
+  const made = state.open.recommendation;
+  const more = made?.objective === (now.isTwo ? "preference" : "stars") ? moreText(made) : "";
   return html`<div class="bar">
     <a class="button leave" href=${now.link} aria-label="Back to the pictures" title="Back to the pictures">${icon("left")}</a>
     ${progress.of ? html`<progress max=${progress.of} value=${progress.done} aria-label="Rated"></progress>` : nothing}
-    <span class="facts">${progress.text}</span>
+    <span class="facts" role="status">${progress.text}</span>
+    ${more ? html`<span class="more">${more}</span>` : nothing}
     <span class="space"></span>
     ${now.isTwo ? nothing : choice("hidden", "blind", now.isBlind, now.setBlind)}
     ${choice("compare", "two at a time", now.isTwo, now.setTwo)}

@@ -7,11 +7,11 @@ import { percent } from "../../base/text.js";
 import { state } from "../../data/state.js";
 import { kindOf, together } from "../../results/media.js";
 import { compare, comparisons, undoComparison } from "../../feedback/judging.js";
+import { comingJobs, making } from "./end.js";
 import { Pairs } from "./pairs.js";
 import { notSeen } from "./unseen.js";
 
 const KEYS = { ArrowLeft: "left", ArrowUp: "left", ArrowRight: "right", ArrowDown: "right", t: "tie", x: "both_bad" };
-const SURE = 0.95; // as the learning service, when it says that stars are enough
 
 /** Return this way of rating: templates for the parts of the view, and what it does for keys and events. */
 export function pairRating({ id, shots, ask, ordered, draw, why }) {
@@ -70,19 +70,23 @@ export function pairRating({ id, shots, ask, ordered, draw, why }) {
   /** Say that it is enough where the answer is sure; the value itself is not named, so that a person stays blind. */
   function above() {
     const made = state.open.recommendation;
-    if (made?.objective !== "preference" || !(made.p_best >= SURE)) return nothing;
+    if (made?.objective !== "preference" || made.tier !== "strong") return nothing;
     return html`<p class="enough" role="status">
-      <span>You can stop: one value is the best with a probability of ${percent(made.p_best)}.</span> <a href=${linkTo(["e", id, "answer"])}>See the answer</a>
+      <span>You can stop: ${made.equals?.length ? "several values are equally good" : `one value is the best with a probability of ${percent(made.p_best)}`}.</span> <a href=${linkTo(["e", id, "answer"])}>See the answer</a>
     </p>`;
   }
 
   function stage() {
     const pair = questions.shown;
-    const nothingYet = questions.isEmpty ? "There are no two values with pictures yet. They come up by themselves." : why() || "…";
-    if (!pair) return { key: "none", kind: "over", content: html`<p class="word" role="status">${nothingYet}</p>` };
+    if (!pair) return { key: "none", kind: "over", content: html`<p class="word" role="status">${questions.isEmpty ? noPair() : why() || "…"}</p>` };
     const key = `${pair.left.sha256} ${pair.right.sha256}`;
     const content = keyed(key, html`${side("left", pair.left)}${side("right", pair.right)}`);
     return { key, kind: "pair", content: html`${content}${notSeen(shotsNow(), { pass: () => questions.pass() })}` };
+  }
+
+  function noPair() {
+    const coming = comingJobs();
+    return coming ? `There are no two values with pictures yet. ${making(coming)}` : "There are no two values whose pictures differ.";
   }
 
   /** Return one of two; a picture is chosen by a click on it, while a click on a player plays. */
@@ -95,7 +99,8 @@ export function pairRating({ id, shots, ask, ordered, draw, why }) {
   }
 
   function below() {
-    const choice = (outcome, content, kind = "") => html`<button class=${kind} ?disabled=${!isSeen()} @click=${() => answer(outcome)}>${content}</button>`;
+    if (questions.isEmpty) return nothing;
+    const choice = (outcome, content, kind = "") => html`<button class=${kind} aria-disabled=${!isSeen()} @click=${() => answer(outcome)}>${content}</button>`;
     return html`<div class="below">
       <p class="about">Which one is better?</p>
       <div class="row judge" role="group" aria-label="Which one is better?">

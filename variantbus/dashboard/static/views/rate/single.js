@@ -83,7 +83,7 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
 
   function progress() {
     const { all, rated } = counted();
-    return { done: rated, of: all, text: `${rated} of ${all} rated` };
+    return { done: rated, of: all, text: all ? `${rated} of ${all} rated` : "" };
   }
 
   function above() {
@@ -101,14 +101,14 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
 
   function below() {
     const one = now();
-    if (!one) return html`<div class="below"><div class="row">${undoButton(undo)}</div></div>`;
+    if (!one) return counted().rated ? html`<div class="below"><div class="row">${undoButton(undo)}</div></div>` : nothing;
     const rating = ratingOf(one.sha256);
     const isSeen = Boolean(seen());
     const star = (number) => html`<button
       class=${`star ${rating && rating.stars >= number ? "on" : ""}`}
       aria-label=${number === 1 ? "1 star" : `${number} stars`}
       aria-pressed=${rating?.stars === number}
-      ?disabled=${!isSeen}
+      aria-disabled=${!isSeen}
       @click=${() => rate(number)}
     >${icon("star")}<kbd>${number}</kbd></button>`;
     return html`<div class="below">
@@ -122,7 +122,7 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
         <input class="note" aria-label="Note" maxlength="2000" autocomplete="off" enterkeyhint="done"
           placeholder=${rating ? "a note; Enter keeps it" : "a note, kept with the stars"}
           .value=${live(noteOf(one.sha256))} @input=${(event) => drafts.set(one.sha256, event.target.value)} @keydown=${(event) => typed(event, one)} />
-        <button class="reject" ?disabled=${!isSeen} @click=${() => rate(null)}>Reject<kbd>x</kbd></button>
+        <button class="reject" aria-disabled=${!isSeen} @click=${() => rate(null)}>Reject<kbd>x</kbd></button>
       </div>
     </div>`;
   }
