@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment
@@ -15,6 +16,21 @@ from tests.support.workspace import COMMAND_SECONDS, Workspace, view_of
 MANY: Final = 1000
 MOST_ROWS: Final = 40  # in the page
 SCROLLED: Final = "() => document.querySelector('#view').scrollTop"
+SECOND: Final = """
+name = "Second sweep"
+objective = "prompt_match"
+jobs_per_variant = 2
+seed = 1234
+[variable]
+name = "cfg_scale"
+values = [1, 1.5, 3]
+[config]
+prompt = "a blue star"
+steps = 12
+sampler_name = "euler"
+width = 128
+height = 128
+"""
 LOST: Final = {
     "#/e/%E0%A4%A": "There is no such page",
     "#/nowhere": "There is no such page",
@@ -119,6 +135,7 @@ def test_from_an_empty_list_to_rows_that_are_put_away(page: Page, workspace: Wor
     deployment.open(page)
     page.get_by_role("button", name="Run an example").click()
     expect(page.locator("h1")).to_have_text("CFG sweep", timeout=WAIT)
+    submit(workspace, SECOND, "second.toml")
     other = submit(workspace, program(values=2, jobs=2))
     wait_until(lambda: view_of(deployment.learning, other).status == "completed", COMMAND_SECONDS, what="the end")
     page.get_by_role("link", name="Experiments").click()
@@ -130,6 +147,8 @@ def test_from_an_empty_list_to_rows_that_are_put_away(page: Page, workspace: Wor
     expect(page).to_have_url(f"{deployment.url}/#/e/{other}/rate")
     page.go_back()
 
+    compare_two(page, deployment)
+
     row.get_by_role("button", name="More for Program").click()
     page.get_by_role("button", name="Archive", exact=True).click()
     expect(row).to_have_count(0, timeout=WAIT)
@@ -139,9 +158,38 @@ def test_from_an_empty_list_to_rows_that_are_put_away(page: Page, workspace: Wor
     page.get_by_role("button", name="Take out of the archive").click()
     expect(page.locator(".empty")).to_have_text("No experiment is archived.", timeout=WAIT)
     page.get_by_label("Archived").uncheck()
-    for name in ("Program", "CFG sweep"):
+    for name in ("Program", "CFG sweep", "Second sweep"):
         page.get_by_role("checkbox", name=f"Select {name}").check()
     page.get_by_role("button", name="Delete …").last.click()
-    dialog = page.get_by_role("alertdialog", name="Delete 2 experiments?")
+    dialog = page.get_by_role("alertdialog", name="Delete 3 experiments?")
     dialog.get_by_role("button", name="Delete for good").click()
     expect(page.locator(".welcome")).to_be_visible(timeout=WAIT)
+    assert violations(page) == []
+
+
+def compare_two(page: Page, deployment: Deployment) -> None:
+    """Two experiments that vary the same stand on one scale, with what differs; one that is not there says so."""
+    for name in ("CFG sweep", "Second sweep"):
+        page.get_by_role("checkbox", name=f"Select {name}").check()
+    assert violations(page) == []
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".peers .finding")).to_have_count(2, timeout=WAIT)
+    expect(page).to_have_title(re.compile("^CFG sweep, Second sweep"))
+    expect(page.locator(".winners .interval")).to_have_count(2)
+    expect(page.locator(".over .form")).to_have_count(8 + 3)
+    differs = page.locator(".settings tbody th")
+    expect(differs).to_have_text(["cfg_scale (varies)", "seeds", "origin"])
+    page.get_by_role("button", name=re.compile(r"Show \d+ more that are the same")).click()
+    expect(page.locator(".settings tbody tr.same th").first).to_have_text("prompt")
+    expect(page.locator(".best-of img")).to_have_count(2)
+    assert violations(page) == []
+    page.get_by_role("link", name="Leave Second sweep out").click()
+    page.get_by_role("link", name="the list").click()
+    page.goto(f"{deployment.url}/#/compare/nobody/else")
+    expect(page.get_by_text("There is no such experiment")).to_have_count(2, timeout=WAIT)
+    page.get_by_role("link", name="Experiments").click()
+
+
+def violations(page: Page) -> list[str]:
+    """Return what is in the way of people who cannot see the page, or use no mouse."""
+    return [str(one["id"]) for one in Axe().run(page).response["violations"]]

@@ -211,5 +211,6 @@ VIEWS: Final = (
     View("answer-of-two", "two", "e/{two}/answer", "p.answer"),
     View("answer-of-three", "three", "e/{three}/answer", "p.answer"),
     View("search", "search", "e/{search}/search", "svg"),
+    View("compare", "metric", "compare/{metric}/{search}/{two}", ".winners .interval"),
     View("unknown", "", "nowhere", "h1"),
 )

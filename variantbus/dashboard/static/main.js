@@ -8,6 +8,7 @@ import { applyTheme, theme, turnTheme } from "./base/theme.js";
 import { endToasts, say } from "./base/toast.js";
 import { look } from "./data/following.js";
 import { live, state, watch } from "./data/state.js";
+import { compareView } from "./views/compare/compare.js";
 import { experimentView } from "./views/experiment.js";
 import { experimentsView } from "./views/list/experiments.js";
 import { planView } from "./views/form/plan.js";
@@ -24,6 +25,7 @@ const MAKERS = {
   list: (route) => experimentsView(route),
   new: (route) => planView(route),
   system: (route) => systemView(route),
+  compare: (route) => compareView(route),
   experiment: (route) => experimentView(route),
   unknown: () => unknownView(),
 };

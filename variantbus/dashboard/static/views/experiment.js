@@ -120,6 +120,6 @@ function ran(id, definition) {
   const row = ([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>`;
   return html`<details class="ran">
     <summary><span class="short">${inShort(definition).join(" · ")}</span></summary>
-    <dl tabindex="0" role="region" aria-label="All settings">${[...allSettings(definition), ["id", id]].map(row)}</dl>
+    <div class="all" tabindex="0" role="region" aria-label="All settings"><dl>${[...allSettings(definition), ["id", id]].map(row)}</dl></div>
   </details>`;
 }

@@ -40,7 +40,7 @@ function rowOf(id, at, { total, rows, chosen, owners, choose, act }) {
   const name = row?.experiment.experiment_name ?? id;
   if (!owners.has(id)) owners.set(id, {});
   return html`<li class=${chosen.has(id) ? "card chosen" : "card"} data-id=${id} aria-posinset=${at + 1} aria-setsize=${total}>
-    <label class="pick"><input type="checkbox" aria-label=${`Select ${name}`} .checked=${chosen.has(id)} @change=${(event) => choose(id, event.target.checked)} /></label>
+    <label class="box"><input type="checkbox" aria-label=${`Select ${name}`} .checked=${chosen.has(id)} @change=${(event) => choose(id, event.target.checked)} /></label>
     <span class="who">
       <a class="name" href=${linkTo(["e", id, "grid"])} draggable="false">${name}</a>
       <span class="what">${row ? whatText(row.experiment) : "…"}</span>
@@ -64,8 +64,8 @@ function outcome(row) {
   const failed = status.totals.failed ? html`<span class="error">${status.totals.failed} failed</span>` : nothing;
   const chip = html`<span class=${`chip ${status.status}`}>${status.status}</span>`;
   return html`<span class="outcome">
-    ${leader ? html`<span class="line leader" title="leads, with the chance that it is the best">${icon("trophy")}<b>${leaderText(status.definition, leader)}</b><span>${chanceText(leader)}</span></span>` : nothing}
-    <span class="line">${chip}${hasEnded(status) ? nothing : running(status)}${failed}</span>
+    ${leader ? html`<span class="item leader" title="leads, with the chance that it is the best">${icon("trophy")}<b>${leaderText(status.definition, leader)}</b><span>${chanceText(leader)}</span></span>` : nothing}
+    <span class="item">${chip}${hasEnded(status) ? nothing : running(status)}${failed}</span>
     ${waits(row)}
   </span>`;
 }
@@ -80,7 +80,7 @@ function waits(row) {
   const [left, text] = [timeLeft(row.experiment), waitsText(row)];
   if (!left && !text) return nothing;
   const link = html`<a class="waits" href=${linkTo(["e", row.experiment.experiment_id, "rate"])}>${icon("star")}${text}</a>`;
-  return html`<span class="line small">${text ? link : nothing}${left ? html`<span>${left}</span>` : nothing}</span>`;
+  return html`<span class="item minor">${text ? link : nothing}${left ? html`<span>${left}</span>` : nothing}</span>`;
 }
 
 function waitsText({ experiment: status, unrated, leader }) {
