@@ -195,9 +195,16 @@ def _beside(page: Page) -> None:
     expect(page.locator(".viewer .stage img")).to_have_count(2, timeout=WAIT)
 
 
+def _filled(page: Page) -> None:
+    page.get_by_role("button", name="Start over").click()  # a tab keeps what is in the form
+    page.get_by_role("button", name="Try 1, 1.5, 2, 4").click()
+    expect(page.locator(".preview .sum")).to_be_visible(timeout=WAIT)
+
+
 VIEWS: Final = (
     View("experiments", "", "", ".card"),
-    View("new", "", "new", ".preview .big"),
+    View("new", "", "new", ".plancard", _filled),
+    View("run-again", "three", "new?from={three}", ".preview .sum"),
     View("system", "", "system", ".process.well"),
     View("grid", "running", "e/{running}/grid", ".cell.completed img"),
     View("grid-of-two", "two", "e/{two}/grid", ".cell.completed img"),
