@@ -59,6 +59,7 @@ class Pages:
             Route("/api/streams/{stream}", self._show, methods=["POST"]),
             Route("/api/experiments", _json(partial(_index, ask))),
             Route("/api/experiments", _json(lambda _, body: ask.create(body), status=201), methods=["POST"]),
+            Route("/api/names", _json(lambda request, _: ask.names(request.query_params.get("search", "")))),
             Route("/api/plan", _json(lambda _, body: ask.plan(body)), methods=["POST"]),
             Route("/api/system", _json(lambda *_: system.view())),
             Route("/api/system/rejected", _json(lambda *_: system.rejected())),

@@ -31,6 +31,7 @@ from variantbus.reports.html import beginning_text, media_type_of, report_html
 THRESHOLDS: Final = Thresholds(max_lag=10_000, min_free=256 * MIB)
 DELETE_SECONDS: Final = 60.0  # the answer comes when nothing is left of the experiment
 HEALTH_SECONDS: Final = 1.5
+NAMES: Final = 200  # experiments that may have a name
 PREVIEW_SECONDS: Final = 2.0  # later there is a newer one
 # the changes that a page may request, by the last part of the path
 CHANGES: Final = {
@@ -74,6 +75,11 @@ class Services:
         """Return the ids of the experiments with all words of a search, in some states (none: any), in an order."""
         params = {"search": search, "states": states, "order": order, "archived": archived}
         return self._ask("experiment.index", params)
+
+    def names(self, search: str) -> dict[str, list[str]]:
+        """Return the names of the newest experiments, archived ones too, with all words of a search."""
+        reply = self._ask("experiment.list", {"search": search, "limit": NAMES})
+        return {"names": [one["experiment_name"] for one in reply["experiments"]]}
 
     def overviews(self, experiment_ids: list[str]) -> Any:
         """Return what a list shows of some experiments."""

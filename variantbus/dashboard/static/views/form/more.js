@@ -47,9 +47,12 @@ export function moreSection(form) {
   const shown = names.filter((name) => !search || name.toLowerCase().includes(search) || isSet(name));
   const set = names.filter((name) => settingText(form, name) !== "");
   const brief = set.map((name) => `${name} ${settingText(form, name)}`).join(", ");
-  const ontoggle = (event) => event.target.open !== form.draft.isMoreOpen && form.change({ isMoreOpen: event.target.open });
-  return html`<details class="part moresettings" .open=${live(form.draft.isMoreOpen)} @toggle=${ontoggle}>
-    <summary><h2>More settings</h2><span class="facts">${brief.length > 120 ? `${brief.slice(0, 119)}…` : brief}</span></summary>
+  const turn = (event) => {
+    event.preventDefault(); // the draft knows whether it is open
+    form.change({ isMoreOpen: !form.draft.isMoreOpen });
+  };
+  return html`<details class="part moresettings" .open=${live(form.draft.isMoreOpen)}>
+    <summary @click=${turn}><h2>More settings</h2><span class="facts">${brief.length > 120 ? `${brief.slice(0, 119)}…` : brief}</span></summary>
     ${names.length > FILTERED ? html`<input type="search" aria-label="Search the settings" placeholder=${`Search ${names.length} settings`} .value=${live(form.search)} @input=${(event) => form.find(event.target.value)} />` : ""}
     ${shown.length ? html`<div class="many">${shown.map((name) => fieldOfSetting(form, name))}</div>` : names.length ? html`<p class="facts">No setting is called so.</p>` : ""}
     ${ofTheWhole(form)}

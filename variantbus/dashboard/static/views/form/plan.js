@@ -1,7 +1,6 @@
 // The form for a new experiment: the draft, which is kept in the tab, the plan that is asked for as it changes, and the sending.
 
 import { get, of, post } from "../../data/api.js";
-import { state } from "../../data/state.js";
 import { html, render } from "../../base/html.js";
 import { linkTo } from "../../base/routes.js";
 import { say } from "../../base/toast.js";
@@ -62,10 +61,11 @@ export function planView(route) {
     return { ...draft, name: await free(view.definition.name) };
   }
 
-  /** Return a name that no experiment has. */
+  /** Return a name that no experiment has; who cannot be asked does not keep anybody from running it. */
   async function free(name) {
-    const found = await get(`/api/experiments?${new URLSearchParams({ search: name.slice(0, 200) })}`).catch(() => ({ experiments: [] }));
-    return freeName(name, [...found.experiments, ...state.list.experiments.values()].map((one) => one.experiment_name));
+    const stem = name.replace(/ \d+$/, "").slice(0, 200);
+    const { names } = await get(`/api/names?${new URLSearchParams({ search: stem })}`).catch(() => ({ names: [] }));
+    return freeName(name, names);
   }
 
   /** Take what was typed, keep it, and ask for its plan. */
@@ -183,7 +183,8 @@ export function planView(route) {
 
   function focus(field) {
     const found = document.getElementById(domId(field)) ?? document.getElementById(`${domId(field)}-form`) ?? document.getElementById(domId("refused"));
-    for (let around = found?.closest("details:not([open])"); around; around = around.parentElement.closest("details:not([open])")) around.open = true;
+    if (found?.closest(".moresettings:not([open])")) change({ isMoreOpen: true }, { isTyped: false });
+    found?.closest("details:not(.moresettings)")?.setAttribute("open", "");
     found?.focus();
     found?.scrollIntoView({ block: "center" });
   }
