@@ -46,11 +46,11 @@ def hash_in(page: bytes) -> str:
 
 def test_the_page_names_one_stylesheet_and_all_modules_that_it_needs(folder: Path) -> None:
     """Under one hash; the stylesheet comes first, as nothing is painted without it."""
-    page = Assets(folder).index()
+    page = Assets(folder).page("index.html")
 
     assert re.findall(rb'(\w+)" href="/static/[0-9a-f]{16}/([^"]+)"', page) == [
         (b"icon", b"icon.png"),
-        (b"stylesheet", b"page.css"),
+        (b"stylesheet", b"index-page.css"),
         (b"modulepreload", b"main.js"),
         (b"modulepreload", b"views/one.js"),
         (b"modulepreload", b"base/all.js"),
@@ -62,7 +62,7 @@ def test_the_page_names_one_stylesheet_and_all_modules_that_it_needs(folder: Pat
 def test_a_file_is_kept_for_ever_under_the_hash_of_this_version_alone(folder: Path) -> None:
     """Without a hash it is asked for again each time; under the one of another version there is none."""
     assets = Assets(folder)
-    version = hash_in(assets.index())
+    version = hash_in(assets.page("index.html"))
 
     kept, asked = assets.find(f"{version}/base/two.js"), assets.find("base/two.js")
 
@@ -72,7 +72,7 @@ def test_a_file_is_kept_for_ever_under_the_hash_of_this_version_alone(folder: Pa
     assert (kept.caching, asked.caching) == (FOR_EVER, "no-cache")
     assert gzip.decompress(kept.asset.gzipped) == kept.asset.data == FILES["base/two.js"].encode()
     assert kept.asset.media_type == "text/javascript; charset=utf-8"
-    styles, icon = assets.find(f"{version}/page.css"), assets.find("icon.png")
+    styles, icon = assets.find(f"{version}/index-page.css"), assets.find("icon.png")
     assert styles
     assert icon
     assert styles.asset.data == b"b {}\na {}\n"
@@ -84,13 +84,13 @@ def test_a_file_is_kept_for_ever_under_the_hash_of_this_version_alone(folder: Pa
 def test_a_change_comes_with_the_next_page(folder: Path) -> None:
     """Not amid one: the files that a page has named are those that it gets."""
     assets = Assets(folder)
-    before = hash_in(assets.index())
-    assert hash_in(assets.index()) == before
+    before = hash_in(assets.page("index.html"))
+    assert hash_in(assets.page("index.html")) == before
     (folder / "base" / "two.js").write_text("other", encoding="utf-8")
     os.utime(folder / "base" / "two.js", (1, 1))  # whatever the clock's resolution
 
     old = assets.find(f"{before}/base/two.js")
-    after = hash_in(assets.index())
+    after = hash_in(assets.page("index.html"))
     new = assets.find(f"{after}/base/two.js")
 
     assert old

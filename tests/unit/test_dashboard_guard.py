@@ -42,7 +42,12 @@ class Asked:
 
 
 def ask(
-    method: str, headers: dict[str, str] | list[tuple[str, str]], *, password: str | None = None, body: bytes = b"{}"
+    method: str,
+    headers: dict[str, str] | list[tuple[str, str]],
+    *,
+    password: str | None = None,
+    body: bytes = b"{}",
+    path: str = "/<script>",
 ) -> tuple[int, dict[str, str], str, Asked]:
     """Send a request; give status, headers, body, and the application."""
     asked = Asked()
@@ -51,7 +56,7 @@ def ask(
     scope: dict[str, Any] = {
         "type": "http",
         "method": method,
-        "path": "/<script>",
+        "path": path,
         "query_string": b"",
         "headers": [(name.encode(), value.encode()) for name, value in listed],
     }
@@ -188,3 +193,43 @@ def test_the_password_is_asked_for_where_there_is_one() -> None:
         status, told, _, asked = ask("GET", headers, password="open sesame")  # noqa: S106 - of a test
         assert (status, asked.methods) == (401, [])
         assert told["www-authenticate"].startswith("Basic ")
+
+
+FOLLOWED = {**PAGE, "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+@pytest.mark.fault(item="B72")
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/share/TOKEN", PAGE, 200),
+        ("/share/TOKEN", FOLLOWED, 200),
+        ("/share/TOKEN/api/events", PAGE, 200),
+        ("/static/share.js", PAGE, 200),
+        ("/share/TOKEN", {**FOLLOWED, "sec-fetch-dest": "iframe"}, 403),
+        ("/share/TOKEN", {**FOLLOWED, "sec-fetch-mode": "no-cors"}, 403),
+        ("/share/TOKEN/images/x", FOLLOWED, 403),
+        ("/static/share.js", FOLLOWED, 403),
+        ("/share", PAGE, 401),
+        ("/shared/x", PAGE, 401),
+        ("/static", PAGE, 401),
+        ("/api/share/x", PAGE, 401),
+        ("/", FOLLOWED, 401),
+        ("/share/TOKEN", {}, 421),
+    ],
+)
+def test_a_link_needs_no_password(path: str, headers: dict[str, str], status: int) -> None:
+    """It has a token of its own, and may be followed from a chat; all else of it is asked by its own page."""
+    found, _, _, asked = ask("GET", headers, password="open sesame", path=path)  # noqa: S106 - of a test
+
+    assert found == status
+    assert bool(asked.methods) == (status == 200)
+
+
+@pytest.mark.fault(item="B72")
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_by_a_link_nothing_is_changed(method: str) -> None:
+    """Not even with the token of the page."""
+    status, _, _, asked = ask(method, CHANGE, path="/share/TOKEN/api/experiments/x/rate")
+
+    assert (status, asked.methods) == (405, [])

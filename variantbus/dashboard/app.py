@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from bus.protocol.control import ControlError
 from bus.protocol.doors import take
@@ -27,8 +28,11 @@ from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.opening import opened
 from variantbus.dashboard.ranges import UnsatisfiableError
 from variantbus.dashboard.services import CHANGES, Services
+from variantbus.dashboard.shared import SharedPages
 from variantbus.dashboard.system import System
 
+OWN_PAGE: Final = "index.html"
+SHARED_PAGE: Final = "share.html"
 STATIC: Final = Path(__file__).parent / "static"
 HASH: Final = re.compile(r"[0-9a-f]{64}")
 # no SVG: it may hold scripts
@@ -76,6 +80,11 @@ class Pages:
             Route(f"{one}/recommendation", _json(lambda request, _: ask.recommendation(_id(request)))),
             Route(f"{one}/pair", _json(lambda request, _: ask.pair(_id(request), _passed(request)))),
             Route(f"{one}/next", _json(lambda request, _: ask.next_picture(_id(request), _passed(request)))),
+            Route(f"{one}/shares", _json(lambda request, _: ask.links.all(_id(request)))),
+            Route(f"{one}/share", _json(lambda request, body: ask.links.make(_id(request), body)), methods=["POST"]),
+            Route(
+                f"{one}/unshare", _json(lambda request, body: ask.links.revoke(_id(request), body)), methods=["POST"]
+            ),
             *changes,
             Route(f"{one}/export.json", _file(lambda name: ask.export(name, "json"), "application/json")),
             Route(f"{one}/export.csv", _file(lambda name: ask.export(name, "csv"), "text/csv")),
@@ -89,7 +98,11 @@ class Pages:
         ]
 
     async def _page(self, _request: Request) -> Response:
-        return Response(await run_in_threadpool(self._assets.index), media_type="text/html")
+        return Response(await run_in_threadpool(self._assets.page, OWN_PAGE), media_type="text/html")
+
+    def shared_page(self) -> bytes:
+        """Return the page that shows an experiment to others."""
+        return self._assets.page(SHARED_PAGE)
 
     async def _static(self, request: Request) -> Response:
         found = await run_in_threadpool(self._assets.find, request.path_params["path"])
@@ -155,16 +168,17 @@ class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     experiments: Annotated[list[str], msgspec.Meta(max_length=STREAMED)]
 
 
-def make_app(services: Services, feed: Feed, token: str) -> Starlette:
+def make_app(services: Services, feed: Feed, token: str) -> ASGIApp:
     """Return the application, which follows the bus as long as it runs."""
 
     def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
         return feed.running()
 
     handlers: dict[Any, Any] = {HTTPException: _refused, ClientDisconnect: _refused}
-    app = Starlette(routes=Pages(services, feed, token).routes(), lifespan=lifespan, exception_handlers=handlers)
+    pages = Pages(services, feed, token)
+    app = Starlette(routes=pages.routes(), lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False  # a redirection would repeat the path that was asked for
-    return app
+    return SharedPages(app, services, feed, pages.shared_page)
 
 
 async def _shown(fetch: Callable[[], tuple[bytes, str]], headers: dict[str, str] | None = None) -> Response:

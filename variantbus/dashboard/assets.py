@@ -25,11 +25,10 @@ TYPES: Final = {
 }
 BEST: Final = 9
 HASH_DIGITS: Final = 16
-INDEX: Final = "index.html"
+PAGE: Final = ".html"
 OURS: Final = '"/static/'  # as the page names its files
-STYLES: Final = "page.css"  # all stylesheets, in the order in which the page names them
-MAIN: Final = "main.js"
 _STYLE: Final = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">\n')
+_MAIN: Final = re.compile(r'<script type="module" src="/static/([^"]+)">')
 _IMPORT: Final = re.compile(rb"""(?:\bfrom|\bimport)\s*["'](\.[^"']+)["']""")
 _HASH: Final = re.compile(rf"[0-9a-f]{{{HASH_DIGITS}}}")
 
@@ -59,12 +58,12 @@ class Assets:
         self._state: list[tuple[str, int, int]] = []
         self._files: dict[str, Asset] = {}
         self._hash = ""
-        self._index = b""
+        self._pages: dict[str, bytes] = {}
 
-    def index(self) -> bytes:
-        """Return the page, whose addresses have the hash of the present files."""
+    def page(self, name: str) -> bytes:
+        """Return a page, whose addresses have the hash of the present files."""
         self._refresh()
-        return self._index
+        return self._pages[name]
 
     def find(self, path: str) -> Found | None:
         """Return a file by its path behind `/static/`, with or without the hash; None: this version has none."""
@@ -86,16 +85,26 @@ class Assets:
         for name, data in read.items():
             whole.update(f"{name} {len(data)} ".encode() + data)
         self._hash = whole.hexdigest()[:HASH_DIGITS]
-        page = read.pop(INDEX).decode()
-        styles = _STYLE.findall(page)
-        read[STYLES] = b"".join(read[name] for name in styles)
+        pages = {name: read.pop(name).decode() for name in list(read) if name.endswith(PAGE)}
+        for name, text in pages.items():
+            read[_styles_of(name)] = b"".join(read[style] for style in _STYLE.findall(text))
         self._files = {name: _asset(name, data) for name, data in read.items()}
-        links = f'<link rel="stylesheet" href="{OURS[1:]}{STYLES}">\n' + "".join(
-            f'<link rel="modulepreload" href="{OURS[1:]}{name}">\n' for name in _needed(MAIN, read)
-        )
-        page = _STYLE.sub("", page).replace("<script", f"{links}<script", 1)
-        self._index = page.replace(OURS, f"{OURS}{self._hash}/").encode()
+        self._pages = {name: self._linked(name, text, read) for name, text in pages.items()}
         self._state = state
+
+    def _linked(self, name: str, text: str, files: Mapping[str, bytes]) -> bytes:
+        """Return a page with all its styles in one file, which names the modules that it needs before the first one."""
+        modules = [module for first in _MAIN.findall(text) for module in _needed(first, files)]
+        links = f'<link rel="stylesheet" href="{OURS[1:]}{_styles_of(name)}">\n' + "".join(
+            f'<link rel="modulepreload" href="{OURS[1:]}{module}">\n' for module in modules
+        )
+        page = _STYLE.sub("", text).replace("<script", f"{links}<script", 1)
+        return page.replace(OURS, f"{OURS}{self._hash}/").encode()
+
+
+def _styles_of(page: str) -> str:
+    """Return the name of the file with all styles of a page, in the order in which it names them."""
+    return f"{page.removesuffix(PAGE)}-page.css"
 
 
 def _needed(name: str, files: Mapping[str, bytes]) -> list[str]:

@@ -20,6 +20,7 @@ from bus.subscriber.asyncio import AsyncSubscriber
 from bus.subscriber.delivery import Delivery, Start
 from bus.transport.keys import Keys
 from variantbus.client.health import Health
+from variantbus.dashboard.others import event_for_others
 from variantbus.dashboard.outbox import Outbox
 from variantbus.dashboard.services import Services
 
@@ -47,12 +48,13 @@ class Feed:
         self._services, self._keys = services, keys
         self._clients: dict[Outbox, frozenset[str]] = {}  # with the experiments that its pages show
         self._streams: dict[str, Outbox] = {}
+        self._others: dict[Outbox, str] = {}  # of those who have a link, with the experiment that it shows
         self._health = b""
 
     @property
     def is_full(self) -> bool:
         """Whether the maximum number of browsers is connected."""
-        return len(self._clients) >= CLIENTS
+        return len(self._clients) + len(self._others) >= CLIENTS
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -88,6 +90,19 @@ class Feed:
         finally:
             del self._clients[outbox], self._streams[stream]
 
+    async def events_for_others(self, experiment_id: str) -> AsyncIterator[bytes]:
+        """Yield the events of one experiment, as others see them, and nothing of the processes or of a token."""
+        outbox = Outbox()
+        self._others[outbox] = experiment_id
+        try:
+            yield sse("hello", {"stream": "", "token": ""})
+            while not outbox.is_closed:
+                yield NOTHING_AWAY
+                waiting = await outbox.take(HEALTH_SECONDS)
+                yield sse("reload", {}) if waiting is None else b"".join(waiting)
+        finally:
+            del self._others[outbox]
+
     def show(self, stream: str, experiments: Iterable[str]) -> bool:
         """Let a stream carry the events of these experiments from now on; return whether it is there."""
         outbox = self._streams.get(stream)
@@ -97,7 +112,7 @@ class Feed:
 
     def end(self) -> None:
         """End the streams of all browsers, which reconnect automatically."""
-        for outbox in self._clients:
+        for outbox in (*self._clients, *self._others):
             outbox.close()
 
     async def _follow(self) -> None:
@@ -112,7 +127,7 @@ class Feed:
     def _on_notice(self, address: str, _prefix: str, notice: Notice) -> None:
         """Make all browsers load a new snapshot: a publisher could not fill a gap."""
         logger.warning("%s: %s", address, notice)
-        for outbox in self._clients:
+        for outbox in (*self._clients, *self._others):
             outbox.reload()
 
     def _deliver(self, delivery: Delivery) -> None:
@@ -121,12 +136,17 @@ class Feed:
         parts = topics.split(topic)
         experiment_id = parts[2] if len(parts) > 2 else None  # noqa: PLR2004 - two tokens are the kind
         clients = [outbox for outbox, shown in self._clients.items() if for_all or experiment_id in shown]
-        if not clients:
+        others = [outbox for outbox, shown in self._others.items() if shown == experiment_id]
+        if not clients and not others:
             return
-        key = key_of(delivery)
-        event = sse("message", {"topic": topic, "body": to_json_value(delivery.body)})
+        key, body = key_of(delivery), to_json_value(delivery.body)
+        event = sse("message", {"topic": topic, "body": body}) if clients else b""
         for outbox in clients:
             outbox.put(key, event)
+        if others and (shown := event_for_others(body)) is not None:
+            event = sse("message", {"topic": topic, "body": shown})
+            for outbox in others:
+                outbox.put(key, event)
 
     async def _look(self) -> None:
         """Poll the health of the processes while a page is open."""
@@ -181,3 +201,6 @@ SHOWN: Final = (
 def sse(kind: str, data: object) -> bytes:
     """Write a server-sent event; JSON has no line ends in it."""
     return b"event: " + kind.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
+
+
+NOTHING_AWAY: Final = sse("system", [])  # a page that hears nothing for long takes its stream for lost

@@ -70,15 +70,24 @@ class Guard:
         await response(scope, receive, reply)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Refusal | None:
-        if refusal := check_host(headers.getlist("host"), self._hosts) or self._check_password(headers):
-            return refusal
-        if refusal := check_origin(headers):
+        path = str(scope["path"])
+        if refusal := check_host(headers.getlist("host"), self._hosts) or self._check_person(path, headers):
             return refusal
         if scope["method"] in READS:
             return None
-        if scope["method"] != "POST":
-            return Refusal(405, "only GET, HEAD and POST are answered")
-        return self._check_change(scope["path"], headers)
+        if scope["method"] != "POST" or path.startswith(SHARED):
+            return Refusal(405, "only GET, HEAD and POST are answered, and by a link nothing can be changed")
+        return self._check_change(path, headers)
+
+    def _check_person(self, path: str, headers: Headers) -> Refusal | None:
+        """Refuse who has no password, and pages of other sites.
+
+        Files of the page tell nothing, and a link has a token of its own. One may be followed from anywhere.
+        """
+        if not path.startswith((SHARED, STATIC)) and (refusal := self._check_password(headers)):
+            return refusal
+        is_link = path.startswith(SHARED) and "/" not in path.removeprefix(SHARED)
+        return None if is_link and is_followed(headers) else check_origin(headers)
 
     def _check_password(self, headers: Headers) -> Refusal | None:
         if self._password is None or is_password(headers.get("authorization", ""), self._password):
@@ -102,6 +111,8 @@ class Guard:
         return Refusal(413, f"more than {limit} bytes") if int(length) > limit else None
 
 
+SHARED: Final = "/share/"
+STATIC: Final = "/static/"
 UNAUTHORIZED: Final = 401
 STOPPING: Final = Refusal(503, "the dashboard is stopping")
 
@@ -121,6 +132,11 @@ def check_origin(headers: Headers) -> Refusal | None:
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return Refusal(403, "another site's page asks")
     return None
+
+
+def is_followed(headers: Headers) -> bool:
+    """Return whether a person has followed a link, as in a chat: the page is in no page of another site."""
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
 
 
 def is_password(authorization: str, password: str) -> bool:

@@ -21,6 +21,7 @@ from variantbus.client.health import Health, ask
 from variantbus.client.outputs import fetch_beginning, fetch_output, fetch_picture, open_output
 from variantbus.client.planning import create
 from variantbus.client.records import export_of, job_of, records_of
+from variantbus.dashboard.links import Links
 from variantbus.dashboard.ranges import Span, span_of
 from variantbus.dashboard.snapshot import snapshot_of
 from variantbus.dashboard.system import System
@@ -69,7 +70,7 @@ class Services:
     def __init__(self, runner: str, learning: str, keys: Keys | None) -> None:
         """Keep the addresses of the services."""
         self.runner, self.learning, self._keys = runner, learning, keys
-        self.system = System(runner, learning, keys)
+        self.system, self.links = System(runner, learning, keys), Links(runner, learning, keys)
 
     def index(self, search: str, states: list[str], order: str, *, archived: bool) -> Any:
         """Return the ids of the experiments with all words of a search, in some states (none: any), in an order."""

@@ -4,7 +4,7 @@ import { html, render } from "./base/html.js";
 import { icon } from "./base/icons.js";
 import { parseRoute } from "./base/routes.js";
 import { rememberScroll } from "./base/scroll.js";
-import { applyTheme, theme, turnTheme } from "./base/theme.js";
+import { drawConnection, startHeader } from "./base/shell.js";
 import { endToasts, say } from "./base/toast.js";
 import { look } from "./data/following.js";
 import { live, state, watch } from "./data/state.js";
@@ -76,39 +76,15 @@ function drawMain(here) {
   render(MAIN.map(link), document.getElementById("main"));
 }
 
-function drawTheme() {
-  applyTheme();
-  const words = { system: "Colours: as the system says", light: "Colours: light", dark: "Colours: dark" };
-  const button = document.getElementById("theme");
-  button.title = words[theme()];
-  button.setAttribute("aria-label", words[theme()]);
-  render(icon({ system: "half", light: "light", dark: "dark" }[theme()]), button);
-}
-
-function drawConnection() {
-  const { isLive, text, sentence } = live();
-  const word = document.getElementById("live");
-  word.textContent = text;
-  word.classList.toggle("on", isLive);
-  const banner = document.getElementById("banner");
-  banner.hidden = !sentence;
-  if (banner.textContent !== sentence) banner.textContent = sentence;
-}
-
 watch((changes) => {
   if (changes.has("deleted") && state.open?.isDeleted) {
     const name = state.open.status?.experiment_name ?? state.open.id;
     location.replace("#/");
     addEventListener("hashchange", () => say(`${name} was deleted`), { once: true });
   }
-  if (changes.has("connection") || changes.has("system")) drawConnection();
+  if (changes.has("connection") || changes.has("system")) drawConnection(live());
 });
 
-document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // an address behind # is one of a view
-  view.focus();
-});
-document.getElementById("theme").addEventListener("click", () => (turnTheme(), drawTheme()));
 addEventListener("hashchange", goHere);
-drawTheme();
+startHeader(view);
 goHere();

@@ -6,6 +6,9 @@ import { parse, stringify } from "./values.js";
 /** The part of an address before `/api/…`: of a page that is shared it says which one. */
 export const base = document.querySelector('meta[name="base"]')?.content ?? "";
 
+/** Whether this page is what others see by a link: nothing can be changed. */
+export const isShared = base !== "";
+
 const PATIENCE = 5000; // ms in which the feed brings a token
 let token = null; // the permission to change something; each start of the server has its own
 const waiting = new Set(); // who waits for a token
@@ -32,6 +35,7 @@ export function sendFile(path, blob) {
 }
 
 async function send(path, kind, body) {
+  if (isShared) throw new Error("This link only shows; nothing can be changed by it.");
   const once = async (used) => answer(await reached(fetch(base + path, { method: "POST", headers: { "content-type": kind, "x-token": used }, body })));
   const used = await tokenAfter(null);
   try {

@@ -13,6 +13,7 @@ import { answerView } from "./answer/answer.js";
 import { gridView } from "./grid/grid.js";
 import { ratingView } from "./rate/rating.js";
 import { searchView } from "./search/search.js";
+import { shareButton } from "./share/button.js";
 
 const TABS = { grid: ["Pictures", gridView], rate: ["Rate", ratingView], answer: ["Answer", answerView], search: ["Search", searchView] };
 
@@ -80,6 +81,7 @@ export function experimentView({ id, tab, part, query }) {
       { text: "Delete …", icon: "trash", isDangerous: true, act: () => deleteForGood(status, resultsOf(state.open.variants.values())) },
     ];
     return html`<span class="actions">
+      ${shareButton(id)}
       <a class="button" href=${linkTo(["new"], { from: id })} title="Run again with changes">${icon("retry")}<span>Run again with changes</span></a>
       ${menu(element, "More", items)}
     </span>`;

@@ -4,7 +4,7 @@ import { html, render } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
 import { linkTo } from "../../base/routes.js";
 import { complain } from "../../base/toast.js";
-import { get, of } from "../../data/api.js";
+import { get, isShared, of } from "../../data/api.js";
 import { cellKey, pictures, repeats, state } from "../../data/state.js";
 import { meaningOf, namedValue, pointsOf, scaleOf, variableOf } from "../../experiment/scores.js";
 import { isOfPeople, objectiveChoice } from "../../feedback/objective.js";
@@ -93,8 +93,8 @@ export function answerView(id) {
           ${settings ? html`<p class="stands">${settings}</p>` : ""}
           ${winner ? chances(made, winner, variable) : ""}
           <p class=${failed || made?.problem ? "answer problem" : "answer"} role="status">${text}</p>
-          ${actions(next, { id, status, made, more: made ? moreText(made) : "", card: winner && content(), apply })}
-          ${objectiveChoice(id)}
+          ${isShared ? "" : actions(next, { id, status, made, more: made ? moreText(made) : "", card: winner && content(), apply })}
+          ${isShared ? "" : objectiveChoice(id)}
           ${job === null ? "" : application(id, job, () => ((job = null), drawTop()))}
         </div>
       </div>`,

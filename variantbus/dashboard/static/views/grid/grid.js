@@ -5,7 +5,7 @@ import { linkTo } from "../../base/routes.js";
 import { confirm } from "../../base/dialog.js";
 import { complain, say } from "../../base/toast.js";
 import { numberText } from "../../base/text.js";
-import { of, post } from "../../data/api.js";
+import { isShared, of, post } from "../../data/api.js";
 import { repeats, state } from "../../data/state.js";
 import { ratingOf, rate, reject, undoRating } from "../../feedback/judging.js";
 import { askedAbout } from "../../results/media.js";
@@ -41,7 +41,7 @@ export function gridView(id, route) {
   element.className = "gridview";
   element.append(tools, board.element);
   dragHeadings(board.element, (one) => board.spotOf(one), (from, to) => set(moveTo(settings, axisOf(from), placeIn(from), placeIn(to))));
-  offerStars(board.element, { canRate: (one) => imageIn(board.placeOf(one)) !== undefined, rate: (one, stars) => judge(board.placeOf(one), (sha256) => rate(id, sha256, stars)) });
+  offerStars(board.element, { canRate: (one) => !isShared && imageIn(board.placeOf(one)) !== undefined, rate: (one, stars) => judge(board.placeOf(one), (sha256) => rate(id, sha256, stars)) });
 
   function axisOf(spot) {
     return spot.row < 0 ? axes.across : axes.down;
@@ -195,6 +195,7 @@ export function gridView(id, route) {
   }
 
   function judge(place, act) {
+    if (isShared) return;
     const image = imageIn(place);
     if (image) act(image.sha256);
     else say("There is no picture to rate here yet.");

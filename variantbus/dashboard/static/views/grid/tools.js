@@ -2,6 +2,7 @@
 
 import { html, live } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
+import { isShared } from "../../data/api.js";
 import { valueText } from "../../data/values.js";
 import { SIZES } from "./settings.js";
 
@@ -27,7 +28,7 @@ export function toolbar({ settings, size, colours, range, hidden, shared, totals
     </div>
     ${Object.keys(shared).length ? html`<span class="shared" title="the same in all of them">${valueText(shared)}</span>` : ""}
     <span class="space"></span>
-    <div class="acts">
+    <div class="acts" ?hidden=${isShared}>
       ${totals?.failed ? html`<button @click=${on.retry}>${icon("retry")}Retry failed (${totals.failed})</button>` : ""}
       <button @click=${on.extend}>${icon("plus")}Extend</button>
       ${left > 0 ? html`<button @click=${() => on.cancel(left)}>${icon("stop")}Cancel</button>` : ""}

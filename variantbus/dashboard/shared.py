@@ -1,0 +1,157 @@
+"""The pages of shared experiments, under `/share/TOKEN`: what a token opens, and nothing else; it changes nothing."""
+
+import asyncio
+import html
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders, QueryParams
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bus.protocol.control import ControlError
+from bus.protocol.validation import InvalidInputError
+from variantbus.dashboard.feed import Feed
+from variantbus.dashboard.others import snapshot_for_others, value_for_others
+from variantbus.dashboard.services import Services
+
+PREFIX: Final = "/share/"
+CHECK_SECONDS: Final = 5.0  # in which an open stream ends after its link is revoked
+STREAMS: Final = 200  # of all links; the others are for those with an account
+KEPT: Final = "private, max-age=300"  # of a picture: not for longer than a link may hold, and in no shared cache
+GONE: Final = "this link holds no more, or never did"
+AWAY: Final = "the experiment cannot be shown now; try again in a moment"
+NOWHERE: Final = "there is nothing here"
+_RESULT: Final = re.compile(r"/(?:images|media|files|api/files)/([0-9a-f]{64})")
+_PLAIN: Final = "<!doctype html><html lang=en><meta charset=utf-8><title>variantbus</title><p>"
+
+
+class SharedPages:
+    """Stands before the application: requests of others are checked here, and only results are fetched behind it."""
+
+    def __init__(self, app: ASGIApp, services: Services, feed: Feed, page: Callable[[], bytes]) -> None:
+        """`page` returns the page that shows an experiment, with `{base}` and `{experiment}` in it."""
+        self._app, self._services, self._feed, self._page = app, services, feed, page
+        self._streams = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer what is asked under `/share/`, and pass all else on."""
+        if scope["type"] != "http" or not str(scope["path"]).startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        token, slash, rest = str(scope["path"]).removeprefix(PREFIX).partition("/")
+        is_page = not slash
+        try:
+            experiment_id = await run_in_threadpool(self._services.links.experiment, token)
+            answer = await self._answer(scope, token, experiment_id, slash + rest)
+        except (ControlError, InvalidInputError) as error:
+            is_gone = isinstance(error, ControlError) and error.code == "not_found"
+            answer = _refusal(404, GONE, as_page=is_page) if is_gone else _refusal(503, AWAY, as_page=is_page)
+        if answer is None:  # a result of this experiment
+            await self._app(
+                {**scope, "path": slash + rest, "raw_path": (slash + rest).encode()}, receive, _Result(send)
+            )
+        else:
+            await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, token: str, experiment_id: str, path: str) -> Response | None:
+        """Return the answer to a request, None where the application has it."""
+        one = f"/api/experiments/{experiment_id}"
+        answers: dict[str, Callable[[], Response]] = {
+            "": lambda: self._shown(token, experiment_id),
+            "/api/experiments": lambda: _json({"experiments": [], "before": None}),
+            f"{one}/snapshot": lambda: _json(
+                snapshot_for_others(msgspec.to_builtins(self._services.snapshot(experiment_id)))
+            ),
+            f"{one}/recommendation": lambda: _json(
+                value_for_others(msgspec.to_builtins(self._services.recommendation(experiment_id)))
+            ),
+        }
+        if path == "/api/events":
+            return self._events(token, experiment_id)
+        if make := answers.get(path):
+            return await run_in_threadpool(make)
+        if await run_in_threadpool(self._is_part, scope, token, experiment_id, path):
+            return None
+        return _refusal(404, NOWHERE)
+
+    def _is_part(self, scope: Scope, token: str, experiment_id: str, path: str) -> bool:
+        """Return whether a path is that of a result of the experiment, or of what one of its jobs has made so far."""
+        links = self._services.links
+        if path == "/preview":
+            return links.has_job(experiment_id, QueryParams(scope["query_string"]).get("job", ""))
+        result = _RESULT.fullmatch(path)
+        return result is not None and links.has_image(token, result[1])
+
+    def _shown(self, token: str, experiment_id: str) -> Response:
+        page = (
+            self._page().decode().replace("{base}", PREFIX + token).replace("{experiment}", html.escape(experiment_id))
+        )
+        return Response(page, media_type="text/html")
+
+    def _events(self, token: str, experiment_id: str) -> Response:
+        if self._feed.is_full or self._streams >= STREAMS:
+            return _refusal(503, "too many pages are open; try again later")
+        headers = {"x-accel-buffering": "no"}
+        return StreamingResponse(self._stream(token, experiment_id), media_type="text/event-stream", headers=headers)
+
+    async def _stream(self, token: str, experiment_id: str) -> AsyncIterator[bytes]:
+        """Yield the events of the experiment as long as the link holds."""
+        self._streams += 1
+        loop = asyncio.get_running_loop()
+        try:
+            checked = loop.time()
+            async for part in self._feed.events_for_others(experiment_id):
+                if loop.time() - checked >= CHECK_SECONDS:
+                    if not await run_in_threadpool(self._holds, token):
+                        return
+                    checked = loop.time()
+                yield part
+        finally:
+            self._streams -= 1
+
+    def _holds(self, token: str) -> bool:
+        """Return whether a link holds, as far as that is known: who does not answer has revoked nothing."""
+        try:
+            self._services.links.experiment(token)
+        except ControlError as error:
+            return error.code != "not_found"
+        return True
+
+
+class _Result:
+    """Sends a result; what goes wrong is told without a word of where it is."""
+
+    def __init__(self, send: Send) -> None:
+        """Begin with nothing sent."""
+        self._send = send
+        self._is_refused = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of the reply."""
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            self._is_refused = status >= 400 and status != 416  # noqa: PLR2004 - 416: there is no such part of it
+            headers = MutableHeaders(scope=message)
+            headers["cache-control"] = "no-store" if self._is_refused else KEPT
+            if self._is_refused:
+                body = msgspec.json.encode({"error": "this result cannot be shown now"})
+                headers["content-length"], headers["content-type"] = str(len(body)), "application/json"
+                await self._send(message)
+                await self._send({"type": "http.response.body", "body": body})
+                return
+        if not self._is_refused:
+            await self._send(message)
+
+
+def _json(found: Any) -> Response:
+    return Response(msgspec.json.encode(found), media_type="application/json")
+
+
+def _refusal(status: int, text: str, *, as_page: bool = False) -> Response:
+    if as_page:
+        return Response(f"{_PLAIN}{text[0].upper()}{text[1:]}.", status, media_type="text/html")
+    return JSONResponse({"error": text}, status)

@@ -1,0 +1,97 @@
+// The button by which an experiment is shown to others, and its dialog: links are made, listed and revoked there.
+
+import { openDialog } from "../../base/dialog.js";
+import { html, nothing, repeat } from "../../base/html.js";
+import { icon } from "../../base/icons.js";
+import { complain, say } from "../../base/toast.js";
+import { get, of, post } from "../../data/api.js";
+
+const DAY = 86400;
+const TERMS = [[DAY, "a day"], [7 * DAY, "a week"], [30 * DAY, "a month"], [null, "until I revoke it"]];
+const LOCAL = /^(localhost|127\.|\[?::1)/;
+
+/** Return the button; its dialog shows the links of an experiment. */
+export function shareButton(id) {
+  return html`<button class="share" title="Share" @click=${() => openShare(id)}>${icon("share")}<span>Share</span></button>`;
+}
+
+function openShare(id) {
+  let links = null; // as the server knows them
+  let made = null; // the address of the one that was just made, which nobody can be told again
+  let seconds = 7 * DAY;
+  let error = "";
+  const dialog = openDialog((close) => template(close), { label: "Share this experiment", kind: "small sharing" });
+  load();
+
+  async function load() {
+    try {
+      links = await get(of(id, "shares"));
+      error = "";
+    } catch (failed) {
+      error = failed.message;
+    }
+    dialog.draw();
+  }
+
+  async function make(event) {
+    event.preventDefault();
+    try {
+      const { token } = await post(of(id, "share"), { seconds });
+      made = `${location.origin}/share/${token}`;
+      await load();
+      dialog.element.querySelector(".made input").select();
+    } catch (failed) {
+      error = failed.message;
+      dialog.draw();
+    }
+  }
+
+  async function revoke(digest) {
+    try {
+      await post(of(id, "unshare"), { digest });
+      made = null; // it may have been this one
+      say("the link holds no more");
+    } catch (failed) {
+      complain(failed.message);
+    }
+    await load();
+  }
+
+  function template(close) {
+    return html`<h2>Share this experiment</h2>
+    <p>Whoever has the link sees this experiment alone, live: its pictures, values, prompts, settings, stars and answer. Nothing can be
+      changed by it. Not shown are other experiments, paths and addresses, commands, texts of errors, and notes.</p>
+    ${LOCAL.test(location.hostname) ? local() : nothing}
+    <form class="row" @submit=${make}>
+      <label>Holds <select @change=${(event) => (seconds = TERMS[event.target.selectedIndex][0])}>
+        ${TERMS.map(([value, text]) => html`<option ?selected=${value === seconds}>${text}</option>`)}
+      </select></label>
+      <button class="primary">Make a link</button>
+    </form>
+    ${made ? madePart(made) : nothing}
+    ${error ? html`<p class="error" role="alert">${error}</p>` : nothing}
+    ${links?.length ? html`<h3>Links that hold</h3><ul>${repeat(links, (one) => one.digest, (one) => line(one, () => revoke(one.digest)))}</ul>` : nothing}
+    <div class="row"><button @click=${close}>Done</button></div>`;
+  }
+}
+
+/** Say what has to be done before others can reach this page. */
+function local() {
+  return html`<p class="warning">${icon("warn")} This page is open as <code>${location.host}</code>, an address of this machine alone: the
+    link works here only. For others start the dashboard with <code>--host</code> and <code>--password-file</code>, open it by the name
+    of this machine, and make the link there.</p>`;
+}
+
+function madePart(address) {
+  const copy = () => navigator.clipboard.writeText(address).then(() => say("copied"), () => complain("This browser does not let us copy; take the link from the field."));
+  return html`<div class="made">
+    <label>The link, which is shown only now <input readonly value=${address} /></label>
+    <button @click=${copy}>${icon("copy")}Copy</button>
+  </div>`;
+}
+
+function line(one, revoke) {
+  const day = (seconds) => new Date(1000 * seconds).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  const words = `made ${day(one.created_at)}, ${one.expires_at === null ? "holds until revoked" : `until ${day(one.expires_at)}`}`;
+  return html`<li><span>${words}</span><button aria-label=${`Revoke the link ${words}`} @click=${revoke}>Revoke</button></li>`;
+}
