@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from variantbus.dashboard.guard import BODY_LIMIT, Guard
+from variantbus.dashboard.guard import BODY_LIMIT, FILES, Guard
 
 HOST = "127.0.0.1:5580"
 TOKEN = "the token"  # noqa: S105 - of a test
@@ -233,3 +233,17 @@ def test_by_a_link_nothing_is_changed(method: str) -> None:
     status, _, _, asked = ask(method, CHANGE, path="/share/TOKEN/api/experiments/x/rate")
 
     assert (status, asked.methods) == (405, [])
+
+
+def test_a_file_is_sent_as_it_is_where_files_are_read() -> None:
+    """Nowhere else, and up to a larger limit; all other checks are the same."""
+    file = {**CHANGE, "content-type": "application/octet-stream", "content-length": str(2 * BODY_LIMIT)}
+    body = b"x" * (2 * BODY_LIMIT)
+    (path, limit), *_ = FILES.items()
+
+    status, *_, asked = ask("POST", file, body=body, path=path)
+    assert (status, asked.received) == (200, len(body))
+    assert ask("POST", file, body=body)[0] == 415
+    assert ask("POST", CHANGE, path=path)[0] == 415
+    assert ask("POST", {**file, "content-length": str(limit + 1)}, path=path)[0] == 413
+    assert ask("POST", {**file, "x-token": "another"}, path=path)[0] == 403
