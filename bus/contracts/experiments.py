@@ -46,6 +46,14 @@ class ExperimentParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     experiment_id: Id
 
 
+class RetryParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`experiment.retry`: the failed jobs, or only those of some variants, and of some repeats."""
+
+    experiment_id: Id
+    variants: Annotated[tuple[Index, ...], Meta(max_length=1000)] = ()
+    repeats: Annotated[tuple[Index, ...], Meta(max_length=1024)] = ()
+
+
 class ExperimentCancelParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`experiment.cancel`: jobs that run are stopped, unless `finish_running` lets them come to their end."""
 

@@ -80,7 +80,7 @@ METHODS: Final = (
     Method("experiment.cancel", experiments.ExperimentCancelParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.stop", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.extend", experiments.ExtendParams, experiments.ExperimentView, (LEARNING,), "command"),
-    Method("experiment.retry", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),
+    Method("experiment.retry", experiments.RetryParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.set", experiments.SetParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.rename", experiments.RenameParams, experiments.ExperimentView, (LEARNING,), "command"),
     Method("experiment.archive", experiments.ExperimentParams, experiments.ExperimentView, (LEARNING,), "command"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from bus.contracts.definition import ExperimentDefinition, Variable
-from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
+from bus.contracts.experiments import ExperimentView, ExtendParams, RenameParams, RetryParams
 from bus.contracts.fields import Scalar, VariantValue
 from bus.contracts.pipeline_specs import check_text
 from bus.contracts.values import cited, identity
@@ -53,7 +53,7 @@ class Revisions:
     def register(self, methods: MethodServer) -> None:
         """Answer requests."""
         methods.add_steps("experiment.extend", ExtendParams, self._extend)
-        methods.add_steps("experiment.retry", ExperimentParams, self._retry)
+        methods.add_steps("experiment.retry", RetryParams, self._retry)
         methods.add_steps("experiment.rename", RenameParams, self._rename)
 
     def plan_more(
@@ -127,23 +127,26 @@ class Revisions:
         if experiment.is_searching or not if_searching:
             self._write(experiment, definition, changed, now, search=search, by_value=slow)
 
-    def _retry(self, params: ExperimentParams) -> Steps[ExperimentView]:
-        return (yield from self.turns.run(self._retry_alone(params.experiment_id)))
+    def _retry(self, params: RetryParams) -> Steps[ExperimentView]:
+        return (yield from self.turns.run(self._retry_alone(params)))
 
-    def _retry_alone(self, experiment_id: str) -> Steps[ExperimentView]:
+    def _retry_alone(self, params: RetryParams) -> Steps[ExperimentView]:
+        experiment_id = params.experiment_id
         experiment = self._changeable(experiment_id)
         by_variant: dict[int, dict[str, str]] = {}
         for page in self._store.results.pages(experiment_id):
             for old in (row.job_id for row in page if row.state == "failed"):
                 job = parse_job_id(old)
-                if experiment.variants[job.variant_index].jobs[old] != "replaced":  # else its row goes soon
+                # one that was replaced has a row that goes soon
+                if is_meant(params, job) and experiment.variants[job.variant_index].jobs[old] != "replaced":
                     again = job_id(experiment_id, job._replace(round=job.round + 1))
                     by_variant.setdefault(job.variant_index, {})[old] = again
             yield None
         experiment = self._changeable(experiment_id)
         failed = sum(map(len, by_variant.values()))
         if not failed:
-            raise ControlError("conflict", f"no job of {experiment_id} has failed; there is nothing to retry")
+            which = "none of these jobs" if params.variants or params.repeats else "no job"
+            raise ControlError("conflict", f"{which} of {experiment_id} has failed; there is nothing to retry")
         check_budget(experiment, experiment.definition, failed)
         now = time.time()
 
@@ -235,6 +238,12 @@ class Revisions:
             work.publish(draft, now)
             for variant in changed:
                 work.put(draft, variant, now)
+
+
+def is_meant(params: RetryParams, job: PlannedJob) -> bool:
+    """Return whether a job is one of those that a retry names; without any names, all are."""
+    named = ((params.variants, job.variant_index), (params.repeats, job.repeat_index))
+    return all(not wanted or place in wanted for wanted, place in named)
 
 
 def extended_definition(

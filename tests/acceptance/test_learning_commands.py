@@ -79,7 +79,9 @@ def test_an_experiment_is_mended_and_extended(workspace: Workspace) -> None:
     wait_for(learning, name, "failed")
     workspace.write("mended", "")
 
-    assert "retrying 2 jobs" in workspace.run("experiment", "retry", name).err
+    assert "retrying 1 job\n" in workspace.run("experiment", "retry", name, "--variants", "1-3").err
+    wait_for(learning, name, "partial")
+    assert "retrying 1 job\n" in workspace.run("experiment", "retry", name).err
     wait_for(learning, name, "completed")
     extended = workspace.run("experiment", "extend", name, "--values", "level=7", "--seeds", "2").err
     assert "planned 4 more jobs, for 1 more value" in extended

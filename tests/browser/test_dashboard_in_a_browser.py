@@ -144,9 +144,9 @@ def test_two_values_are_compared_under_one_zoom(page: Page, deployment: Deployme
     expect(cells(page, "completed").locator("img")).to_have_count(4, timeout=WAIT)
     page.locator(".cell").first.click()
     about, layers = page.locator(".viewer .about"), page.locator(".viewer .stage img")
-    expect(about).to_contain_text("cfg_scale 1 · seed 1234")
+    expect(about).to_contain_text(re.compile(r"cfg_scale 1\s+seed 1234"))
     page.keyboard.press("ArrowDown")
-    expect(about).to_contain_text("cfg_scale 1 · seed 1235")
+    expect(about).to_contain_text(re.compile(r"cfg_scale 1\s+seed 1235"))
 
     page.keyboard.press("c")
     expect(layers).to_have_count(2)

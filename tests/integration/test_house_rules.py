@@ -30,6 +30,7 @@ PACKAGES: Final = {
 }
 # all that needs more than pyzmq and msgspec
 EXTRAS_IN_BUS: Final = {
+    "console/indices.py",
     "console/options.py",
     "console/process.py",
     "console/main.py",

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from bus.contracts.definition import ExperimentDefinition, Variable
-from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams
+from bus.contracts.experiments import ExperimentParams, ExperimentView, ExtendParams, RenameParams, RetryParams
 from bus.protocol.control import ControlError
 from bus.transport.client import request
 from learning_service.service import LearningService
@@ -160,6 +160,23 @@ def test_only_failed_jobs_are_retried_under_new_ids(services: Services) -> None:
         change(learning, "experiment.retry")
     revisions = [one.revision for one in statuses(learning, "variant.status.exp-1.1.")]
     assert grow(revisions)
+
+
+def test_failed_jobs_are_retried_of_some_variants_and_repeats(services: Services) -> None:
+    """The others stay as they are; without a failed one among those that are named nothing is done."""
+    runner, learning = started(services)
+    for name in ALL:
+        runner.finish(name, badly())
+    wait_for(learning, "failed")
+
+    for named in ({"variants": (7,)}, {"repeats": (1,)}, {"variants": (1,), "repeats": (1,)}):
+        with pytest.raises(ControlError, match="none of these jobs of exp-1 has failed; there is nothing to retry"):
+            change(learning, "experiment.retry", {"experiment_id": EXPERIMENT, **named})
+    retried = change(learning, "experiment.retry", RetryParams(experiment_id=EXPERIMENT, variants=(1,), repeats=(0,)))
+
+    assert [(one.planned, one.failed) for one in retried.variants] == [(1, 1), (1, 0)]
+    wait_until(lambda: "exp-1.1.0.1" in runner.jobs, what="the new job")
+    assert "exp-1.0.0.1" not in runner.jobs
 
 
 def test_a_retry_survives_the_end_of_the_service(services: Services) -> None:

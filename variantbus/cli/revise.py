@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from bus.console.indices import IndexSet
 from bus.console.options import keys_option, learning_option
 from bus.console.printable import harmless
 from bus.console.process import user_errors
@@ -16,6 +17,7 @@ from bus.contracts.experiments import (
     ExperimentView,
     ExtendParams,
     RenameParams,
+    RetryParams,
     SetParams,
 )
 from bus.contracts.fields import Scalar
@@ -70,15 +72,16 @@ def extend(experiment_id: str, *, more: tuple[str, ...], seeds: int | None, lear
 
 @click.command()
 @experiment_argument
+@click.option("--variants", type=IndexSet(), default=(), help="Only those of these variants, such as 0-3,7.")
 @learning_option
 @keys_option
-def retry(experiment_id: str, *, learning: str, keys: Keys | None) -> None:
+def retry(experiment_id: str, *, variants: tuple[int, ...], learning: str, keys: Keys | None) -> None:
     """Run the failed jobs once more."""
     with user_errors():
-        params = ExperimentParams(experiment_id=experiment_id)
+        params = take({"experiment_id": experiment_id, "variants": variants}, RetryParams)
         failed = shown(learning, experiment_id, keys).totals.failed
-        _ask(learning, "experiment.retry", params, keys)
-        click.echo(f"retrying {_count(failed, 'job')}", err=True)
+        left = _ask(learning, "experiment.retry", params, keys).totals.failed
+        click.echo(f"retrying {_count(failed - left, 'job')}", err=True)
 
 
 @click.command()
@@ -204,7 +207,10 @@ def _scalar(text: str) -> Scalar:
 
 
 def _ask(
-    learning: str, method: str, params: ExperimentParams | ExtendParams | RenameParams | SetParams, keys: Keys | None
+    learning: str,
+    method: str,
+    params: ExperimentParams | ExtendParams | RenameParams | RetryParams | SetParams,
+    keys: Keys | None,
 ) -> ExperimentView:
     return request(learning, method, params, ExperimentView, keys=keys)
 

@@ -155,7 +155,7 @@ class Services:
             lambda image: fetch_beginning(self.runner, image.sha256, self._keys),
         )
 
-    def job(self, experiment_id: str) -> str:
+    def recommended_job(self, experiment_id: str) -> str:
         """Return the ready-to-run job with the recommended value."""
         return job_of(self.learning, experiment_id, self._keys)
 
@@ -196,6 +196,11 @@ class Services:
         if found is None:
             raise ControlError("not_found", "there is no such result any more")
         return {"size": found.size, "text": beginning_text(found.data)}
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return what the runner knows of a job, and the address of the runner."""
+        view = request(self.runner, "job.show", JobParams(job_id=job_id), dict, keys=self._keys)
+        return {"job": view, "runner": self.runner}
 
     def preview(self, job_id: str) -> tuple[bytes, str]:
         """Return what a running job has made so far, with its media type."""

@@ -5,6 +5,7 @@ import { html, render, repeat } from "./html.js";
 const SECONDS = { done: 4, error: 10, offer: 5 };
 const MOST = 2; // at a time
 let shown = [];
+let places = [document.getElementById("said")]; // the last one is used
 
 /** Say that something is done. */
 export function say(text) {
@@ -24,6 +25,16 @@ export function offer(text, { act, undone = () => {} }) {
 /** The page is left: its messages end, and what waits for its five seconds is done. */
 export function endToasts() {
   for (const one of [...shown]) end(one);
+}
+
+/** Show messages in an element above the header, as in a dialog that fills the window; return the function that ends this. */
+export function saidIn(element) {
+  places = [...places, element];
+  draw();
+  return () => {
+    places = places.filter((one) => one !== element);
+    draw();
+  };
 }
 
 function add(one) {
@@ -48,5 +59,6 @@ function draw() {
     ${one.kind === "offer" ? html`<button @click=${() => end(one, true)}>Undo</button>` : ""}
     ${one.kind === "error" ? html`<button class="plain" aria-label="Close the message" @click=${() => end(one)}>×</button>` : ""}
   </p>`;
-  render(repeat(shown, (one) => one, line), document.getElementById("said"));
+  const innermost = places.at(-1);
+  for (const place of places) render(place === innermost ? repeat(shown, (one) => one, line) : "", place);
 }

@@ -1,6 +1,5 @@
 // The picture that an address of the grid names, in full above it.
 
-import { replaceRoute, linkTo } from "../../base/routes.js";
 import { openViewer } from "../viewer/viewer.js";
 
 /**
@@ -9,28 +8,18 @@ import { openViewer } from "../viewer/viewer.js";
  * `order()` returns what the grid shows now; `closed(key)` is called with the last picture once it is shown no more.
  */
 export function openedPicture(id, { order, closed }) {
-  let wanted = null; // a picture that is to be shown as soon as there is a grid
-
-  function show() {
-    const shown = order();
-    const spot = shown && wanted && shown.find(wanted);
-    if (!spot) return;
-    const key = wanted;
-    wanted = null;
-    openViewer({ ...shown, ...spot });
-    document.querySelector("dialog.viewer").addEventListener("close", () => {
-      replaceRoute(linkTo(["e", id, "grid"]));
-      closed(key);
-    });
-  }
+  let viewer = null;
 
   return {
-    /** Show what an address names. */
-    go(route) {
-      [wanted] = route.part;
-      show();
+    /** Show what an address names, or nothing; `isAbove` is whether the grid was there before. */
+    go(route, isAbove) {
+      if (!route.part.length) {
+        viewer?.close();
+        viewer = null;
+      } else if (viewer) viewer.go(route);
+      else viewer = openViewer(id, { route, order, isAbove, onclose: closed });
     },
-    update: show,
-    close: () => {},
+    update: (changes) => viewer?.update(changes),
+    close: () => viewer?.close(),
   };
 }

@@ -2,7 +2,8 @@
 
 import { html } from "../../base/html.js";
 import { picture } from "../../data/api.js";
-import { fullView, kindOf } from "../../results/media.js";
+import { fullView } from "../../results/full.js";
+import { kindOf } from "../../results/media.js";
 
 const KEPT = 16; // those that are shown, that come next, and that somebody may go back to
 

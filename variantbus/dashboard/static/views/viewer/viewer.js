@@ -1,173 +1,260 @@
-// One picture in full, with arrow keys through the grid; two values side by side under a slider, zoomed together.
+// One picture in full, at an address of its own: rated, compared with any other one, with all that is known of its job.
 
-import { of, post } from "../../data/api.js";
-import { h, fill, stars } from "../../base/dom.js";
-import { complain, say } from "../../base/toast.js";
-import { numberText } from "../../base/text.js";
-import { filesView } from "../../results/files.js";
-import { askedAbout, fullView, kindOf, together } from "../../results/media.js";
-import { state, unknownState, watch } from "../../data/state.js";
+import { html, render } from "../../base/html.js";
+import { linkTo, replaceRoute } from "../../base/routes.js";
+import { complain, say, saidIn } from "../../base/toast.js";
+import { of, picture, post } from "../../data/api.js";
+import { state } from "../../data/state.js";
 import { conditionText, valueText } from "../../data/values.js";
+import { ratingOf } from "../../feedback/judging.js";
+import { filesView } from "../../results/files.js";
+import { kindOf } from "../../results/media.js";
+import { judgeOf } from "./judge.js";
+import { jobOf } from "./jobs.js";
+import { asked } from "./keys.js";
+import { panelOf } from "./panel.js";
+import { barOf, rivalOf, starsOf } from "./parts.js";
+import { STEPS, lineThrough, locate, step, stepBoth } from "./places.js";
+import { stageOf } from "./stage.js";
+import { stripOf } from "./strip.js";
+import { rivalsOf, subjectOf, whole, wordOf } from "./subject.js";
 
-/** Open it at a cell. `at(column, row)` returns variant, seed and key of a place. */
-export function openViewer({ across, down, column, row, at }) {
-  let other = null; // the place it is compared with
-  let zoom = { scale: 1, x: 0, y: 0 };
-  let split = 50;
-  let flipped = null; // whether the other one is shown instead; null: both, divided by the slider
-  let part = 0; // of several results of a job
-  let isTold = false; // that something else than ratings decides
-  const stage = h("div", { class: "stage", onwheel: wheel, onpointerdown: drag });
-  const about = h("div", { class: "about" });
-  const slider = h("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "How much is seen of each", oninput: () => ((split = Number(slider.value)), (flipped = null), place()) });
-  const dialog = h("dialog", { class: "viewer", "aria-label": "Picture", tabindex: -1, onkeydown: key, onclose: close }, stage, h("div", { class: "below" }, about, slider, h("div", { class: "row" }, h("button", { onclick: compare }, "Compare"), h("button", { onclick: () => dialog.close() }, "Close"))), h("p", { class: "keys" }, "arrows: move · 1–5: stars · x: reject · u: undo · PgUp PgDn: other results of the job · c: compare with the next value · space: flip · wheel: zoom · 0: whole picture · Esc: close"));
-  const unwatch = watch((changes) => (changes.has("ratings") || [...changes].some((one) => one.startsWith("cell "))) && draw());
+const CELL = /^\d+\.\d+$/;
+const PANEL = "viewer panel"; // whether it is open, kept for the next picture
+const WIDE = "(min-width: 60rem)";
+const WARM = 12; // pictures that are loaded ahead
+
+/**
+ * Open the viewer at an address of the grid. `order()` returns what the grid shows, as places.js says, or null before there is data;
+ * `isAbove` says whether the grid is the entry before this one in the history, `onclose(key)` is told the last picture.
+ */
+export function openViewer(id, { route, order, isAbove, onclose }) {
+  let { key, part, other } = placeOf(route);
+  let isRow = true; // whether the filmstrip is the row or the column
+  let isPanel = localStorage.getItem(PANEL) ? localStorage.getItem(PANEL) === "open" : matchMedia(WIDE).matches;
+  let unsaid = () => {};
+  const warm = new Map(); // hash -> a picture that is loaded ahead
+  const stage = stageOf({ onswipe: move, onflip: draw });
+  const strip = stripOf({ onpick: pick, onturn: () => ((isRow = !isRow), draw()), redraw: draw, tileOf });
+  const judge = judgeOf(id, { seen: seenImage, leave: () => (draw(), dialog.focus()) });
+  const acts = {
+    move, compare, flip: () => stage.flip(), rival, turn, before: () => turn(-1), next: () => turn(1),
+    whole: stage.whole, larger: () => stage.zoomBy(1.2), smaller: () => stage.zoomBy(1 / 1.2),
+    rate: judge.give, reject: judge.refuse, undo: judge.undo, write: () => dialog.querySelector(".note")?.focus(),
+    panel: togglePanel, save: () => dialog.querySelector(".save")?.click(), help: () => dialog.querySelector(".help")?.toggleAttribute("open"), leave,
+  };
+  const dialog = document.createElement("dialog");
+  dialog.className = "viewer";
+  dialog.tabIndex = -1;
+  dialog.setAttribute("aria-label", "Picture");
+  dialog.addEventListener("keydown", onkey);
+  dialog.addEventListener("cancel", (event) => (event.preventDefault(), leave()));
+  for (const what of ["seen", "unseen"]) dialog.addEventListener(what, () => dialog.classList.toggle("unseen", what === "unseen"));
+  if (isAbove) history.replaceState({ ...history.state, isAbove: true }, "");
   document.body.append(dialog);
-  dialog.showModal();
   draw();
+  dialog.showModal();
   dialog.focus();
-
-  function resultsAt(where) {
-    return askedAbout(state.open?.cells.get(where.key)?.images ?? []);
-  }
-
-  function imageAt(where) {
-    const results = resultsAt(where);
-    return results[part % results.length] ?? null;
-  }
-
-  function here() {
-    return at(column, row);
-  }
+  draw(); // now that the widths are known
+  unsaid = saidIn(dialog.querySelector(".said"));
 
   function draw() {
-    const where = here();
-    const image = imageAt(where);
-    const cell = state.open?.cells.get(where.key);
-    const shown = [image, other && imageAt(other)].filter(Boolean);
-    const results = resultsAt(where);
-    const files = cell?.images?.filter((one) => !results.includes(one)) ?? [];
-    const word = cell?.error ?? (cell?.state === "completed" ? (files.length ? null : "no result") : cell?.state ?? unknownState());
-    drawStage(shown, () => (image ? null : word ? h("p", { class: "word" }, word) : filesView(files)), word);
-    slider.hidden = !isLayered(shown) || shown.length < 2;
-    const rating = image && state.open.ratings.get(image.sha256);
-    fill(
-      about,
-      h("strong", {}, `${where.variant.variable_under_test} ${valueText(where.variant.variant_value)}`),
-      other && h("span", {}, " beside ", h("strong", {}, valueText(other.variant.variant_value))),
-      h("span", {}, ` · ${conditionText(state.open.status?.definition, where.repeat)}`),
-      Object.entries(cell?.metrics ?? {}).map(([name, number]) => h("span", {}, ` · ${name} ${numberText(number)}`)),
-      rating && [" ", stars(rating.stars)],
-      results.length > 1 && h("span", { class: "parts" }, " ", h("button", { "aria-label": "The result before", onclick: () => turn(-1) }, "‹"), ` ${(part % results.length) + 1} of ${results.length} `, h("button", { "aria-label": "The next result", onclick: () => turn(1) }, "›")),
-      image && files.length ? h("details", {}, h("summary", {}, `${files.length} more ${files.length === 1 ? "file" : "files"}`), filesView(files)) : null,
-      cell?.warnings?.length ? h("p", { class: "warn" }, cell.warnings.join("; ")) : null,
-    );
-    place();
+    if (!dialog.isConnected) return; // it was closed while something was awaited
+    const one = subjectOf(key, part);
+    const two = other ? subjectOf(other, part) : null;
+    dialog.classList.toggle("with-panel", isPanel && Boolean(one));
+    render(html`${one ? page(one, two) : absent()}<div class="said" role="status" aria-live="polite"></div>`, dialog);
+    if (!one) return;
+    stage.settle();
+    preload(one, two);
+    document.title = `${one.name}, ${one.condition} – ${state.open.status.experiment_name} – variantbus`;
   }
 
-  /** Draw the results, unless they are there: a video would begin anew, and a text be asked for. */
-  function drawStage(shown, otherwise, word) {
-    const key = shown.map((one) => one.sha256).join(" ") || `${here().key} ${word}`;
-    if (stage.dataset.shown === key) return;
-    stage.dataset.shown = key;
-    stage.classList.toggle("beside", shown.length > 1 && !isLayered(shown));
-    fill(stage, shown.map((one) => (kindOf(one) === "text" ? filesView([one]) : fullView(one, ""))), otherwise());
-    together(stage);
+  function page(one, two) {
+    const shown = [one, two].filter((each) => each?.image).map((each) => ({ image: each.image, label: two && two.repeat === one.repeat ? each.name : `${each.name}, ${each.condition}`, stars: ratingOf(each.image.sha256)?.stars ?? 0 }));
+    const seen = two && stage.isFlipped() ? two : one;
+    return html`
+      ${barOf(one, two, { isOpen: isPanel, act: acts })}
+      <div class="scene">
+        ${stage.template(shown, wordOf(one) ? html`<p class="word">${wordOf(one)}</p>` : filesView(one.files))}
+        <button class="go before" aria-label="The picture before" @click=${() => move([isRow ? -1 : 0, isRow ? 0 : -1])}>‹</button>
+        <button class="go next" aria-label="The next picture" @click=${() => move([isRow ? 1 : 0, isRow ? 0 : 1])}>›</button>
+      </div>
+      ${isPanel ? html`<aside tabindex="0" aria-label="Settings and job">${panel(one, two)}</aside>` : ""}
+      <div class="below">${two ? rivalOf(two, acts) : ""}${starsOf(seen, seen.image && ratingOf(seen.image.sha256), judge)}</div>
+      ${film(one, two)}`;
   }
 
-  /** Return whether results can be laid one on the other, as pictures can. */
-  function isLayered(shown) {
-    return shown.every((one) => kindOf(one) === "picture");
+  function absent() {
+    const text = state.open?.status ? `There is no picture ${key} in this experiment.` : state.open?.error || "Loading …";
+    return html`<p class="word">${text}</p><p><button @click=${leave}>To the grid</button></p>`;
   }
 
-  /** Show another result of the same job. */
+  function panel(one, two) {
+    const known = one.cell?.jobId ? jobOf(one.cell.jobId, one.cell.state, draw) : null;
+    return panelOf(one, two ? referenceOf(two) : neighbour(), known, (isAll) => retry(one, isAll));
+  }
+
+  /** Return what its settings are compared with: the one before it in its line, or the one behind it. */
+  function neighbour() {
+    const place = locateHere();
+    const [back, on] = isRow ? [[-1, 0], [1, 0]] : [[0, -1], [0, 1]];
+    const found = place && (step(grid(), place, back) ?? step(grid(), place, on));
+    return found ? referenceOf(subjectOf(found)) : null;
+  }
+
+  function referenceOf(subject) {
+    return subject && { settings: subject.settings, label: `${subject.name}, ${subject.condition}` };
+  }
+
+  function film(one, two) {
+    const place = locateHere();
+    const line = place && lineThrough(grid(), place, isRow);
+    const across = place && lineThrough(grid(), place, !isRow).count > 1;
+    if (!line || (line.count < 2 && !across)) return "";
+    return strip.template(line, { current: one.key, compared: two?.key ?? null, isRow, others: across ? (isRow ? "Show the column instead" : "Show the row instead") : "" });
+  }
+
+  /** Return what a small picture of the filmstrip shows: what tells it from the others of its line. */
+  function tileOf(place, line) {
+    const subject = subjectOf(place.key);
+    const image = subject.image;
+    const others = [line.at(0), line.at(line.count - 1)].map((one) => one.variant).filter((one) => one && one !== place.variant);
+    const label = others.length ? valueText(differing(place.variant.variant_value, others[0].variant_value)) : conditionText(subject.definition, place.repeat);
+    return { label, image, word: wordOf(subject) };
+  }
+
+  /** Return what the grid shows, or all values and seeds where it does not show this picture. */
+  function grid() {
+    const shown = order();
+    return shown && locate(shown, key) ? shown : whole();
+  }
+
+  function locateHere() {
+    return locate(grid(), key);
+  }
+
+  /** Show another cell; the address follows, and the viewer stays one entry of the history. */
+  function show(next) {
+    judge.send();
+    ({ key = key, part = 0, other = other } = next);
+    replaceRoute(linkTo(["e", id, "grid", key, ...(part ? [String(part + 1)] : [])], { with: other }));
+    draw();
+  }
+
+  function move(by) {
+    if (other) {
+      const [first, second] = stepBoth(grid(), key, other, by);
+      if (first !== key || second !== other) show({ key: first, other: second });
+      return;
+    }
+    const place = locateHere();
+    const found = place && step(grid(), place, by);
+    if (found) show({ key: found });
+  }
+
+  /** A choice in the filmstrip is the second picture while two are compared. */
+  function pick(chosen) {
+    if (!other) show({ key: chosen });
+    else if (chosen !== key) show({ other: chosen });
+  }
+
   function turn(by) {
-    const count = resultsAt(here()).length;
-    part = (part + by + count) % count;
-    draw();
+    const count = subjectOf(key)?.results.length ?? 0;
+    if (count > 1) show({ part: (part + by + count) % count });
   }
 
-  /** Apply zoom, slider and flip to the layers; both move together. */
-  function place() {
-    const layers = [...stage.querySelectorAll(":scope > img")];
-    for (const layer of layers) layer.style.transform = `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})`;
-    if (layers.length < 2) return;
-    const width = stage.clientWidth;
-    const cut = (100 * (((split / 100) * width - zoom.x - width / 2) / zoom.scale + width / 2)) / width;
-    const share = flipped === null ? Math.min(100, Math.max(0, cut)) : flipped ? 0 : 100;
-    layers[1].style.clipPath = `inset(0 0 0 ${share}%)`;
-    layers[0].style.clipPath = `inset(0 ${100 - share}% 0 0)`;
-  }
-
+  /** Compare with the recommended value, else with a neighbour, or no more. */
   function compare() {
-    const next = across.length > 1 && across[0].kind !== "seed" ? [(column + 1) % across.length, row] : [column, (row + 1) % down.length];
-    other = other || !at(...next).variant ? null : at(...next);
-    flipped = null;
+    stage.flip(null);
+    const place = locateHere();
+    const near = place ? [[1, 0], [-1, 0], [0, 1], [0, -1]].map((by) => step(grid(), place, by)).filter(Boolean) : [];
+    const seen = near.filter((one) => state.open.cells.get(one)?.images.length);
+    const second = other ? null : (rivalsOf(subjectOf(key))[0] ?? seen[0] ?? near[0] ?? null);
+    if (!other && !second) return say("There is no other picture yet.");
+    show({ other: second });
+  }
+
+  function rival(index, repeat) {
+    show({ other: `${index}.${repeat}` });
+  }
+
+  function togglePanel() {
+    isPanel = !isPanel;
+    localStorage.setItem(PANEL, isPanel ? "open" : "closed");
     draw();
   }
 
-  function wheel(event) {
-    if (event.target.closest(".files, .text, video, audio")) return; // they are scrolled, or have controls
-    event.preventDefault();
-    const scale = Math.min(16, Math.max(1, zoom.scale * (event.deltaY < 0 ? 1.2 : 1 / 1.2)));
-    const box = stage.getBoundingClientRect();
-    const [x, y] = [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
-    const ratio = scale / zoom.scale;
-    zoom = scale === 1 ? { scale: 1, x: 0, y: 0 } : { scale, x: x - (x - zoom.x) * ratio, y: y - (y - zoom.y) * ratio };
-    place();
+  /** Return the picture that stars are for: the one that is seen, of two beside each other the first one. */
+  function seenImage() {
+    const seen = subjectOf(other && stage.isFlipped() ? other : key, part)?.image;
+    return seen && !dialog.classList.contains("unseen") ? seen : null;
   }
 
-  function drag(event) {
-    if (event.target.closest(".files, .text, video, audio, a")) return;
-    const start = { x: event.clientX - zoom.x, y: event.clientY - zoom.y };
-    stage.setPointerCapture(event.pointerId);
-    const move = (moved) => {
-      if (zoom.scale === 1) return;
-      zoom = { ...zoom, x: moved.clientX - start.x, y: moved.clientY - start.y };
-      place();
-    };
-    stage.addEventListener("pointermove", move);
-    stage.addEventListener("pointerup", () => stage.removeEventListener("pointermove", move), { once: true });
-  }
-
-  function key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input")) return;
-    if (event.target.matches("video, audio") && /^(Arrow| )/.test(event.key)) return; // it goes on or back
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    if (moves[event.key]) {
-      const to = [Math.min(across.length - 1, Math.max(0, column + moves[event.key][0])), Math.min(down.length - 1, Math.max(0, row + moves[event.key][1]))];
-      if (at(...to).variant) [column, row] = to;
-      [other, part] = [null, 0];
-      draw();
-    } else if (["PageUp", "PageDown"].includes(event.key) && resultsAt(here()).length > 1) turn(event.key === "PageUp" ? -1 : 1);
-    else if (/^[1-5x]$/.test(event.key)) rate(event.key === "x" ? 1 : Number(event.key), event.key === "x" ? "rejected" : "");
-    else if (event.key === "u") send("undo", {});
-    else if (event.key === "c") compare();
-    else if (event.key === "0") ((zoom = { scale: 1, x: 0, y: 0 }), place());
-    else if (event.key === " " && other) {
-      flipped = !flipped;
-      place();
-    } else return;
-    event.preventDefault();
-  }
-
-  function rate(count, note) {
-    const image = imageAt(here());
-    if (image) send("rate", { image: image.sha256, stars: count, note });
-  }
-
-  async function send(what, body) {
+  async function retry({ variant, repeat }, isAll) {
     try {
-      const reply = await post(of(state.open.id, what), body);
-      if (reply.hint && !isTold) say(reply.hint);
-      isTold ||= Boolean(reply.hint);
+      await post(of(id, "retry"), { variants: [variant.variant_index], ...(isAll ? {} : { repeats: [repeat] }) });
+      say(isAll ? "The failed jobs of this value run again." : "The job runs again.");
     } catch (error) {
       complain(error.message);
     }
   }
 
-  function close() {
-    unwatch();
-    dialog.remove();
+  /** Load the pictures around ahead. */
+  function preload(...subjects) {
+    for (const from of subjects.filter(Boolean)) {
+      const place = locate(grid(), from.key);
+      const around = place ? Object.values(STEPS).map((by) => step(grid(), place, by)) : [];
+      for (const image of around.map((one) => one && subjectOf(one).image)) {
+        if (!image || warm.has(image.sha256) || kindOf(image) !== "picture") continue;
+        warm.set(image.sha256, Object.assign(new Image(), { src: picture(image.sha256, false) }));
+        if (warm.size > WARM) warm.delete(warm.keys().next().value);
+      }
+    }
   }
+
+  function onkey(event) {
+    const wanted = asked(event);
+    if (!wanted || (wanted[0] === "flip" && !other)) return;
+    event.preventDefault();
+    acts[wanted[0]](wanted[1]);
+  }
+
+  /** Go back to the grid: by the history where it is the entry before, so that no entry stays behind. */
+  function leave() {
+    if (history.state?.isAbove) return history.back();
+    replaceRoute(linkTo(["e", id, "grid"]));
+    dispatchEvent(new HashChangeEvent("hashchange"));
+  }
+
+  return {
+    go(to) {
+      ({ key, part, other } = placeOf(to));
+      draw();
+    },
+    update(changes) {
+      if (changes.size) draw();
+    },
+    close() {
+      judge.send();
+      unsaid();
+      dialog.close();
+      dialog.remove();
+      if (state.open?.status) document.title = `${state.open.status.experiment_name} – variantbus`;
+      onclose(key);
+    },
+  };
+}
+
+/** Return the place that an address names; what cannot be one is cell "?", of which the viewer says that there is none. */
+function placeOf({ part: [key = "", number = "1"], query }) {
+  const other = query.get("with");
+  return { key: CELL.test(key) ? key : "?", part: Math.max(0, Number.parseInt(number, 10) - 1) || 0, other: CELL.test(other ?? "") && other !== key ? other : null };
+}
+
+/** Return the parts of a value that are not the same in another one. */
+function differing(value, other) {
+  if (value === null || typeof value !== "object" || other === null || typeof other !== "object") return value;
+  const parts = Object.entries(value).filter(([name, part]) => part !== other[name]);
+  return parts.length ? Object.fromEntries(parts) : value;
 }

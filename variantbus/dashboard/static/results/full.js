@@ -1,0 +1,91 @@
+// A result in full: a picture, a player, a text, or a link that saves it.
+
+import { file, get, media, picture } from "../data/api.js";
+import { html } from "../base/html.js";
+import { textView } from "./files.js";
+import { fileName, kindOf } from "./media.js";
+
+const NEAR = 0.15; // seconds that two players may be apart
+
+/** Return a result in full; what cannot be loaded says so, offers it again, and tells it by the events `unseen` and `seen`. */
+export function fullView(result, label) {
+  switch (kindOf(result)) {
+    case "picture":
+      return pictureView(result, label);
+    case "video":
+      return player(result, label);
+    case "sound":
+      return html`<figure class="sound">
+        ${result.duration === undefined ? "" : html`<img src=${picture(result.sha256, true)} alt="" />`}${player(result, label)}
+      </figure>`;
+    case "text":
+      return textView(result);
+    default:
+      return html`<p class="word"><a href=${file(result.sha256)} download=${fileName(result)}>Save ${fileName(result)}</a></p>`;
+  }
+}
+
+/** Two players of videos play as one; of two sounds only one is heard. */
+export function together(stage) {
+  const players = [...stage.querySelectorAll("video, audio")];
+  if (players.length !== 2) return;
+  const areVideos = players.every((one) => one.matches("video"));
+  for (const [at, one] of players.entries()) {
+    const other = players[1 - at];
+    one.addEventListener("play", () => (areVideos ? other.play().catch(() => {}) : other.pause()));
+    if (!areVideos) continue;
+    one.addEventListener("pause", () => other.pause());
+    one.addEventListener("seeking", () => {
+      if (Math.abs(other.currentTime - one.currentTime) > NEAR) other.currentTime = Math.min(one.currentTime, other.duration || one.currentTime);
+    });
+  }
+}
+
+function pictureView(result, label) {
+  const fails = (event) => failed(event.target, result);
+  return html`<img src=${picture(result.sha256, false)} alt=${label} draggable="false" @error=${fails} @load=${loaded} />
+    <div class="unseen" role="alert" hidden><p></p><button @click=${(event) => again(event.target, result)}>Try again</button></div>`;
+}
+
+/** Of what no browser shows, such as TIFF, the small version is shown; only without that, it is said why there is none. */
+async function failed(img, result) {
+  const small = picture(result.sha256, true);
+  if (img.getAttribute("src") !== small) return void img.setAttribute("src", small);
+  tell(img, "unseen");
+  const reason = await get(small).then(
+    () => "this browser cannot show it",
+    (error) => error.message,
+  );
+  if (img.hidden) img.nextElementSibling.querySelector("p").textContent = `The picture is not there: ${reason}`;
+}
+
+function loaded(event) {
+  tell(event.target, "seen");
+}
+
+function tell(img, what) {
+  if (!img.isConnected) return; // another picture is shown meanwhile
+  img.hidden = what === "unseen";
+  img.nextElementSibling.hidden = what === "seen";
+  img.dispatchEvent(new Event(what, { bubbles: true }));
+}
+
+function again(button, result) {
+  const img = button.closest(".unseen").previousElementSibling;
+  img.setAttribute("src", picture(result.sha256, false));
+}
+
+/** A video plays by itself, without its sound, unless a person wants little motion. */
+function player(result, label) {
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const source = media(result.sha256);
+  const play = kindOf(result) === "video"
+    ? html`<video controls loop playsinline preload="auto" aria-label=${label} .muted=${true} ?autoplay=${!isCalm} @error=${unplayable} src=${source}></video>`
+    : html`<audio controls loop preload="metadata" aria-label=${label} @error=${unplayable} src=${source}></audio>`;
+  return html`${play}<p class="word" hidden>this browser cannot play it: <a href=${file(result.sha256)} download=${fileName(result)}>save ${fileName(result)}</a></p>`;
+}
+
+function unplayable(event) {
+  event.target.hidden = true;
+  event.target.nextElementSibling.hidden = false;
+}
