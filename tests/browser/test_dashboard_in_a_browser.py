@@ -194,7 +194,7 @@ def test_a_failed_cell_tells_its_reason_and_can_be_retried(page: Page, deploymen
     page.get_by_role("button", name="Retry failed").click()
     expect(cells(page, "completed")).to_have_count(2, timeout=WAIT)
     page.get_by_role("button", name="Extend").click()
-    page.locator("dialog input[name=level]").fill("7")
+    page.get_by_label("More values of level").fill("7")
     page.get_by_role("button", name="Plan them").click()
     expect(cells(page, "completed")).to_have_count(3, timeout=WAIT)
     assert view_of(deployment.learning, experiment_id).status == "completed"

@@ -73,7 +73,7 @@ ROOMS: Final[dict[str, set[str]]] = {
         "learning_service.search",
     },
     "variantbus.reports": {"bus", "learning_service.experiments", "learning_service.recommendation"},
-    "variantbus.client": {"bus", "learning_service.experiments", "variantbus.reports"},
+    "variantbus.client": {"bus", "learning_service.experiments", "pipeline_runner.outputs", "variantbus.reports"},
     "variantbus.adoption": {
         "bus",
         "learning_service.experiments",

@@ -30,7 +30,7 @@ from tests.support.helpers import LOCALHOST
 from tests.support.odd_pictures import SIZE, UNREADABLE, plain
 from tests.support.webui_jobs import CONFIG, pipeline_of
 from tests.support.webui_jobs import run as run_webui
-from variantbus.cli.pictures import read_picture
+from variantbus.client.pictures import read_picture
 
 COPY = "import pathlib, shutil, sys; shutil.copy(sys.argv[1], pathlib.Path(sys.argv[2], sys.argv[3]))"
 ODD = UNREADABLE["a large zTXt"]

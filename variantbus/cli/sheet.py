@@ -17,8 +17,8 @@ from bus.contracts.messages import ImageRef
 from bus.protocol.validation import InvalidInputError
 from bus.transport.keys import Keys
 from variantbus.cli.ids import experiment_argument
-from variantbus.cli.pictures import read_picture
 from variantbus.client.outputs import fetch_picture
+from variantbus.client.pictures import read_picture
 from variantbus.client.records import export_of
 from variantbus.reports.planes import Chosen
 from variantbus.reports.sheet import Sheet, SheetError

@@ -10,8 +10,8 @@ from bus.contracts.media import is_picture
 from bus.contracts.messages import ImageRef
 from bus.protocol.control import ControlError
 from bus.transport.keys import Keys
-from variantbus.cli.pictures import read_picture
 from variantbus.client.outputs import fetch_output
+from variantbus.client.pictures import read_picture
 
 
 def is_still(image: ImageRef) -> bool:

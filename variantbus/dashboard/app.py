@@ -74,6 +74,7 @@ class Pages:
             Route("/api/read", _read, methods=["POST"]),
             Route("/api/overviews", _json(lambda request, _: ask.overviews(request.query_params.getlist("id")))),
             Route("/api/example", _json(lambda *_: demo_definition())),
+            Route("/api/sheet", self._sheet, methods=["POST"]),
             Route("/api/pipelines", _json(lambda *_: ask.pipelines())),
             Route(one, _json(lambda request, _: ask.experiment(_id(request)))),
             Route(f"{one}/snapshot", _json(lambda request, _: ask.snapshot(_id(request)))),
@@ -142,6 +143,14 @@ class Pages:
             return _error(STATUS.get(getattr(error, "code", "invalid_request"), AWAY), str(error))
         headers = {"content-disposition": "attachment", "cache-control": FOR_EVER}
         return StreamingResponse(chain([first], parts), media_type="application/octet-stream", headers=headers)
+
+    async def _sheet(self, request: Request) -> Response:
+        """Answer with the pictures of a page in one file."""
+        try:
+            body = from_json(await request.body())
+            return await _shown(lambda: self._services.saver.save(body))
+        except InvalidInputError as error:
+            return _error(400, str(error))
 
     async def _media(self, request: Request) -> Response:
         """Answer a player with a video or a sound, or with the part of it that it asks for."""

@@ -23,6 +23,7 @@ from variantbus.client.planning import create
 from variantbus.client.records import export_of, job_of, records_of
 from variantbus.dashboard.links import Links
 from variantbus.dashboard.ranges import Span, span_of
+from variantbus.dashboard.saving import Saver
 from variantbus.dashboard.snapshot import snapshot_of
 from variantbus.dashboard.system import System
 from variantbus.reports.export import Exported, to_csv, to_json
@@ -71,6 +72,7 @@ class Services:
         """Keep the addresses of the services."""
         self.runner, self.learning, self._keys = runner, learning, keys
         self.system, self.links = System(runner, learning, keys), Links(runner, learning, keys)
+        self.saver = Saver(runner, keys)
 
     def index(self, search: str, states: list[str], order: str, *, archived: bool) -> Any:
         """Return the ids of the experiments with all words of a search, in some states (none: any), in an order."""

@@ -1,6 +1,6 @@
 """The contact sheet: all pictures of an experiment on one page, or on several if they are many."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise, product
@@ -19,6 +19,8 @@ from variantbus.reports.planes import Chosen
 WIDE: Final = 1600  # pixels that few columns or rows fill
 CELL: Final = 160  # pixels of the longer side of a picture, at least
 LARGEST_CELL: Final = 320
+LEAST_CELL: Final = 24  # where all has to be on one page
+SHRINK: Final = 0.8  # of a cell, until all is
 LEAST_WIDTH: Final = 640  # of a page, for its title and legend
 GAP: Final = 8
 MARGIN: Final = 16
@@ -71,6 +73,25 @@ class Sheet:
             yield page.draw(" · ".join(filter(None, [page.grid.title, self._title])), " · ".join(told), load)
 
 
+def page_of(grid: Grid, texts: Iterable[str], longest: int, most_pixels: int = MAX_PIXELS) -> "Page":
+    """Return a grid on one page: `longest` is the longer side of a cell in pixels, which shrinks until all fits.
+
+    Raises:
+        SheetError: it does not fit, however small the cells are.
+    """
+    count = max(len(grid.across.labels), len(grid.down.labels))
+    longest = min(longest, MAX_SIDE // count)
+    labels = [part for axis in (grid.across, grid.down) for one in axis.labels for part in one[:2]]
+    fonts = Fonts([*texts, grid.across.name, grid.down.name, *labels])
+    while longest >= LEAST_CELL:
+        look = _look_of(grid, fonts, longest)
+        page = Page(grid, look, fonts, look.column_parts[0], look.row_parts[0])
+        if len(look.column_parts) == len(look.row_parts) == 1 and page.size[0] * page.size[1] <= most_pixels:
+            return page
+        longest = int(longest * SHRINK)
+    raise SheetError("these are too many pictures for one file; hide some values or seeds")
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """Sizes in pixels, the labels, and which columns and rows are on one page."""
@@ -90,14 +111,14 @@ def _pages_of(grid: Grid, fonts: Fonts) -> "Iterator[Page]":
         yield Page(grid, look, fonts, columns, rows)
 
 
-def _look_of(grid: Grid, fonts: Fonts) -> _Look:
+def _look_of(grid: Grid, fonts: Fonts, longest: int | None = None) -> _Look:
     below = [fonts.length(one.small, SMALL) for one in grid.down.labels if one.small]
-    lines = int(_cell_of(grid, CELL)[1] / (SMALL * LINE)) - bool(below)
+    lines = max(1, int(_cell_of(grid, min(longest or CELL, CELL))[1] / (SMALL * LINE)) - bool(below))
     rows = lettering([one.text for one in grid.down.labels], fonts, SIDE, lines)
     widths = [fonts.length(line, rows.size) for lines in rows.lines for line in lines]
     side = min(SIDE, ceil(max(*widths, *below, fonts.length(grid.down.name, SMALL))))
     room = min((WIDE - side) // len(grid.across.labels), WIDE // len(grid.down.labels)) - GAP
-    cell = _cell_of(grid, max(CELL, min(LARGEST_CELL, room)))
+    cell = _cell_of(grid, longest or max(CELL, min(LARGEST_CELL, room)))
     columns = lettering([one.text for one in grid.across.labels], fonts, cell[0], LINES)
     head = MARGIN + round(TITLE * LINE) + round(2 * SMALL * LINE) + columns.height + 3 * GAP
     across = _parts(len(grid.across.labels), (MAX_SIDE - 2 * MARGIN - side) // (cell[0] + GAP))
@@ -111,7 +132,8 @@ def _cell_of(grid: Grid, longest: int) -> tuple[int, int]:
     """Return width and height of a cell: no larger than the pictures need, so that upright ones stand close."""
     sizes = {(image.width, image.height) for image in grid.cells.values()}
     width, height = (max(size[at] / max(size) for size in sizes) for at in (0, 1))
-    return max(CELL // 2, round(longest * width)), max(CELL // 2, round(longest * height))
+    least = min(longest, CELL) // 2
+    return max(least, round(longest * width)), max(least, round(longest * height))
 
 
 def _parts(count: int, most: int) -> list[range]:

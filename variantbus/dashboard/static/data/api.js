@@ -34,9 +34,14 @@ export function sendFile(path, blob) {
   return send(path, "application/octet-stream", blob);
 }
 
-async function send(path, kind, body) {
+/** Send a request whose answer is a file, and return that as a Blob. */
+export function postForFile(path, body) {
+  return send(path, "application/json", stringify(body), (response) => (response.ok ? response.blob() : answer(response)));
+}
+
+async function send(path, kind, body, read = answer) {
   if (isShared) throw new Error("This link only shows; nothing can be changed by it.");
-  const once = async (used) => answer(await reached(fetch(base + path, { method: "POST", headers: { "content-type": kind, "x-token": used }, body })));
+  const once = async (used) => read(await reached(fetch(base + path, { method: "POST", headers: { "content-type": kind, "x-token": used }, body })));
   const used = await tokenAfter(null);
   try {
     return await once(used);

@@ -20,8 +20,9 @@ import { dragHeadings, openMenu } from "./menu.js";
 import { openedPicture } from "./opened.js";
 import { offerStars } from "./pick.js";
 import { planeTools } from "./planes.js";
+import { openSave } from "./save.js";
 import { rangeOf, scoreOf, scoresOf, shareOf } from "./scores.js";
-import { loadSettings, loadSize, saveSettings, saveSize, SIZES } from "./settings.js";
+import { loadSettings, loadSize, pixelsOf, saveSettings, saveSize } from "./settings.js";
 import { toolbar } from "./tools.js";
 
 const ROOM = 2; // pixels of a border
@@ -53,8 +54,7 @@ export function gridView(id, route) {
 
   function cellSize() {
     const width = board.element.clientWidth - (heads?.side ?? 0) - ROOM;
-    if (size !== "fit") return size;
-    return Math.floor(Math.min(SIZES.most, Math.max(SIZES.least, width / Math.max(1, axes.across.length))));
+    return pixelsOf(size, width / Math.max(1, axes.across.length), board.element.clientWidth);
   }
 
   function layout() {
@@ -72,7 +72,7 @@ export function gridView(id, route) {
 
   function measure() {
     makeHeads();
-    if (size === "fit") makeHeads(); // the width of a cell and that of the headings depend on each other
+    if (typeof size === "string") makeHeads(); // the width of a cell and that of the headings depend on each other
     board.layout(axes, { cell: cellSize(), side: heads.side, head: heads.height });
   }
 
@@ -90,7 +90,7 @@ export function gridView(id, route) {
   function drawTools() {
     const status = state.open.status;
     const legend = range && settings.colour && range.map(numberText);
-    const shown = { settings, size: { pixels: cellSize(), isFit: size === "fit" }, colours: scoresOf(state.open), range: legend, hidden: axes.hidden, shared: axes.shared, totals: status?.totals, isOpen };
+    const shown = { settings, size: { pixels: cellSize(), isFit: size === "fit" }, colours: scoresOf(state.open), range: legend, hidden: axes.hidden, shared: axes.shared, fixed: axes.plane?.across ? axes.plane.fixed : {}, totals: status?.totals, isOpen };
     render(html`${toolbar(shown, actions)}${planeTools(axes.plane, choosePlane)}`, tools);
   }
 
@@ -102,6 +102,7 @@ export function gridView(id, route) {
     showAll: () => set({ hidden: [] }),
     retry: () => change("retry", "the failed jobs run once more"),
     extend: () => openExtend(id, state.open.status.definition),
+    save: () => openSave({ axes, heads, title: state.open.status?.experiment_name ?? id, id, imageIn }),
     cancel,
   };
 
@@ -118,13 +119,14 @@ export function gridView(id, route) {
   }
 
   function resize(to) {
-    const ratio = (to === "fit" ? 1 : to) / cellSize();
-    const [left, top] = [board.element.scrollLeft * ratio, board.element.scrollTop * ratio];
+    const before = cellSize();
+    const { scrollLeft, scrollTop } = board.element;
     size = to;
     saveSize(to);
     layout();
     board.drawCells(); // words or symbols
-    board.element.scrollTo(left, top);
+    const ratio = cellSize() / before;
+    board.element.scrollTo(scrollLeft * ratio, scrollTop * ratio);
   }
 
   function drawHead(one, entry) {

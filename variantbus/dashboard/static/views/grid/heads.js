@@ -9,10 +9,9 @@ const LINES = 3; // of a heading, at most
 const FACTS = 20; // pixels of the line below a value
 const LINE = 20;
 const PADDING = 14;
-const MENU = 20; // pixels beside the words of a row
 const SIDE = { least: 56, most: 220, share: 0.34 }; // of the headings of rows; the share is that of a narrow window
 
-/** Return what is drawn on headings: `{ head(element, entry, role), corner(element), height, side }`. */
+/** Return what is drawn on headings: `{ head(element, entry, isRow), corner(element), words(entry), names, height, side }`. */
 export function headsOf(open, axes, settings, { cell, width, fontSize }) {
   const definition = open.status?.definition;
   const estimates = estimatesOf(open);
@@ -26,11 +25,15 @@ export function headsOf(open, axes, settings, { cell, width, fontSize }) {
   const hasFacts = axes.across.some((entry) => entry.kind !== "seed");
   const widest = Math.max(...axes.down.map((entry) => Math.max(...[...text(entry).lines, text(entry).small].map((line) => widthOf(line, fontSize)))), 0);
   const corner = cornerOf(definition, axes, settings, isOneSeed && seeded[0]);
-  const named = Math.max(...corner.map((line) => widthOf(line.text, fontSize)));
+  // the names of the axes take no more than a narrow window can spare
+  const named = Math.min(Math.max(...corner.map((line) => widthOf(line.text, fontSize))), 0.2 * width);
   return {
     height: Math.max(lines * LINE * scale + (hasFacts ? FACTS * scale : 0), corner.length * LINE * scale) + PADDING * scale,
-    side: Math.round(Math.max(SIDE.least * scale, Math.min(Math.max(widest, named) + (PADDING + MENU) * scale, SIDE.most * scale, Math.max(SIDE.share * width, SIDE.least * scale)))),
+    side: Math.round(Math.max(SIDE.least * scale, Math.min(Math.max(widest, named) + (PADDING + 4) * scale, SIDE.most * scale, Math.max(SIDE.share * width, SIDE.least * scale)))),
     lines,
+    /** Return the words of a heading, for where no elements are. */
+    words: (entry) => ({ text: text(entry).lines.join(", "), small: text(entry).small }),
+    names: corner.slice(0, 2).map((line) => line.text),
     head: (element, entry, isRow) => drawHead(element, entry, { ...text(entry), facts: facts(entry), limit: isRow ? rowLines(cell, entry, scale) : lines }),
     corner: (element) => drawCorner(element, corner),
   };
@@ -63,7 +66,7 @@ function textOf(definition, axes, entry, isOneSeed) {
 }
 
 function drawHead(element, entry, { lines, limit, facts, small, title }) {
-  element.className = `heading ${entry.kind}${facts?.isBest ? " best" : ""}`;
+  element.className = `heading of-${entry.kind}${facts?.isBest ? " best" : ""}`;
   element.title = [title, facts?.isBest && "recommended", facts?.mean && `mean ${facts.mean}`, facts?.chance && `best with ${facts.chance}`].filter(Boolean).join("\n");
   element.style.setProperty("--lines", lines.length > 1 ? 1 : limit);
   element.setAttribute("aria-haspopup", "dialog");

@@ -4,8 +4,9 @@ const KEY = "grids";
 const KEPT = 50; // experiments, the last ones
 const SIZE = "cell size";
 
-/** The sizes of a cell in pixels; `fit` is as wide as the page allows. */
-export const SIZES = { least: 40, most: 400, usual: 150 };
+/** The sizes of a cell in pixels that a person can choose. */
+export const SIZES = { least: 40, most: 400 };
+const USUAL = { pixels: 150, share: 0.26 }; // at least, or this share of a narrow window
 
 /** Return the arrangement of an experiment that nobody has changed. */
 export function plain() {
@@ -24,10 +25,23 @@ export function saveSettings(id, settings) {
   store(KEY, JSON.stringify(Object.fromEntries([...kept, [id, settings]])));
 }
 
-/** Return the size of pictures, `fit` or pixels: one for all experiments. */
+/**
+ * Return the size of pictures, one for all experiments: pixels, `fit` for as wide as the window allows, or, before a
+ * person has chosen, `usual`: the same, but not so small that no picture can be seen.
+ */
 export function loadSize() {
   const kept = localStorage.getItem(SIZE);
-  return kept === "fit" ? kept : Math.min(SIZES.most, Math.max(SIZES.least, Number(kept) || SIZES.usual));
+  return kept === "fit" ? kept : within(Number(kept)) || "usual";
+}
+
+/** Return how many pixels a size is; `room` is what one cell may have of the width of the window. */
+export function pixelsOf(size, room, width) {
+  if (size === "fit") return Math.floor(within(room));
+  return size === "usual" ? Math.floor(within(Math.max(room, Math.min(USUAL.pixels, USUAL.share * width)))) : size;
+}
+
+function within(pixels) {
+  return pixels && Math.min(SIZES.most, Math.max(SIZES.least, pixels));
 }
 
 /** Keep the size of pictures. */

@@ -10,7 +10,7 @@ const SORTS = [["plan", "in the order of the plan"], ["best", "best first"], ["f
 const FILTERS = [["", "all values"], ["failed", "with failures"], ["warned", "with warnings"], ["unrated", "not rated yet"]];
 
 /** Return the line; `on` has the functions of its buttons, `isOpen` is whether a narrow window shows all of it. */
-export function toolbar({ settings, size, colours, range, hidden, shared, totals, isOpen }, on) {
+export function toolbar({ settings, size, colours, range, hidden, shared, fixed, totals, isOpen }, on) {
   const sorts = settings.sort === "own" ? [...SORTS, ["own", "in my order"]] : SORTS;
   const left = totals ? totals.jobs - totals.completed - totals.failed - totals.cancelled : 0;
   return html`<div class=${`bar tools${isOpen ? " open" : ""}`}>
@@ -24,9 +24,11 @@ export function toolbar({ settings, size, colours, range, hidden, shared, totals
       <label class="colours">${icon("palette")} ${choice("Colour by", settings.colour, colours, (colour) => on.set({ colour }))}</label>
       ${range ? legend(range) : ""}
       <button title="Swap rows and columns" @click=${() => on.set({ isTurned: !settings.isTurned })}>${icon("swap")}Turn</button>
+      <button ?hidden=${isShared} @click=${on.save}>${icon("download")}Save</button>
       ${hidden ? html`<button @click=${on.showAll}>${icon("eye")}Show all (${hidden} hidden)</button>` : ""}
     </div>
     ${Object.keys(shared).length ? html`<span class="shared" title="the same in all of them">${valueText(shared)}</span>` : ""}
+    ${Object.keys(fixed).length ? html`<span class="shared fixed">${valueText(fixed)}</span>` : ""}
     <span class="space"></span>
     <div class="acts" ?hidden=${isShared}>
       ${totals?.failed ? html`<button @click=${on.retry}>${icon("retry")}Retry failed (${totals.failed})</button>` : ""}

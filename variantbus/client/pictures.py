@@ -1,4 +1,4 @@
-"""Pictures from a runner, for the commands that draw or show them."""
+"""Pictures from a runner, for what draws or shows them."""
 
 import io
 from typing import Final
