@@ -74,16 +74,29 @@ export function shortened(text, longest = LONGEST) {
 /** Return a score as people read it: "4.3 stars", "62 % of its comparisons won", "0.31". */
 export function scoreText(number, objective) {
   if (number === null || number === undefined) return "";
-  if (objective === "preference") return `${Math.round(100 * number)} % ${UNITS.preference}`;
   const unit = UNITS[objective] ?? (metricOf(objective) === "seconds" ? "s" : "");
-  return unit ? `${numberText(number) || 0} ${unit}` : `${numberText(number) || 0}`;
+  return `${plainText(number, objective)}${unit && ` ${unit}`}`;
+}
+
+/** Return where a value lies with a probability of 90 %, "" where nobody knows. */
+export function betweenText(one, objective) {
+  return one.low === null ? "" : `90 % sure: ${plainText(one.low, objective)} to ${plainText(one.high, objective)}`;
 }
 
 /** Return all that is known of a value in a line. */
 export function estimateText(one, objective) {
   if (one.mean === null) return "no result yet";
-  const between = one.low === null ? "" : `, with 90 % between ${numberText(one.low) || 0} and ${numberText(one.high) || 0}`;
-  return `${scoreText(one.mean, objective)}${between}; ${counted(one.n, objective)}`;
+  const between = betweenText(one, objective);
+  return `${scoreText(one.mean, objective)}${between && ` (${between})`}; ${counted(one.n, objective)}`;
+}
+
+function plainText(number, objective) {
+  return objective === "preference" ? `${Math.round(100 * number)} %` : numberText(number) || "0";
+}
+
+/** Return a value without the names of its variables, for where there is little room. */
+export function valueInShort(value) {
+  return isMap(value) ? Object.values(value).map(valueText).join(" · ") : valueText(value);
 }
 
 /** Return the score of a job by the objective, null where it has none. */

@@ -49,7 +49,7 @@ export function objectiveChoice(id) {
     ${option("maximize", "more is better", goal)}${option("minimize", "less is better", goal)}
   </select>`;
   return html`<div class="decides">
-    <label class="check">decided by
+    <label class="check">Decided by
       <select aria-label="Decided by" @change=${(event) => decideBy(id, { objective: event.target.value })}>
         ${objectives().map((name) => option(name, objectiveText(name), now))}
       </select>

@@ -8,7 +8,6 @@ import { linkTo } from "../../base/routes.js";
 import { complain, say } from "../../base/toast.js";
 import { of, post } from "../../data/api.js";
 import { state } from "../../data/state.js";
-import { archive, deleteForGood, resultsOf } from "../../experiment/putaway.js";
 import { decideBy, isOfPeople, objectiveNow, objectiveText } from "../../feedback/objective.js";
 import { cardOf } from "./card.js";
 
@@ -21,8 +20,7 @@ export function actions(next, { id, status, made, more = "", card = null, apply 
       ${first(next, { id, status, made, apply })}
       ${canApply && next.act !== "apply" ? html`<button @click=${apply}>${icon("check")}Apply</button>` : ""}
       ${next.act === "apply" && isOfPeople() ? html`<a class="button" href=${linkTo(["e", id, "rate"])}>${icon("star")}Rate more</a>` : ""}
-      ${card ? html`<button @click=${() => save(card)}>${icon("image")}Save as picture</button>` : ""}
-      ${others(id, status)}
+      <span class="kept">${card ? html`<button @click=${() => save(card)}>${icon("image")}Save as picture</button>` : ""}${files(id)}</span>
     </div>
     ${more && next.act !== "apply" ? html`<p class="more-helps">${more.charAt(0).toUpperCase()}${more.slice(1)}.</p>` : ""}`;
 }
@@ -47,14 +45,9 @@ function first(next, { id, status, made, apply }) {
   }
 }
 
-/** Return what is done less often. */
-function others(id, status) {
-  const files = Object.entries(FILES).map(([name, text]) => ({ text, icon: "download", href: of(id, name) }));
-  return menu(state.open, "More", [
-    ...files,
-    { text: status.archived ? "Unarchive" : "Archive", icon: "archive", act: () => archive(id, status.archived) },
-    { text: "Delete", icon: "trash", isDangerous: true, act: () => deleteForGood(status, resultsOf(state.open.variants.values())) },
-  ]);
+/** Return the files of an experiment. */
+function files(id) {
+  return menu(state.open, "Report and exports", Object.entries(FILES).map(([name, text]) => ({ text, icon: "download", href: of(id, name) })));
 }
 
 /** Plan more seeds for every value, once the person has seen how many jobs that is. */

@@ -84,15 +84,15 @@ export function answerView(id) {
       drawTop();
     };
     const settings = winner && meaningOf(status.definition, variable, winner.value);
-    const text = failed || made?.sentence || "…";
+    const { heard, text } = spoken(failed || made?.sentence || "…", Boolean(winner));
     render(
       html`<div class=${winner ? "hero" : "hero nothing"}>
         ${winner ? html`<div class="pictures">${pair({ id, made, winner, rival, repeats: shared, at, variable, turn })}</div>` : ""}
         <div class="verdict">
           <h2 class="headline" title=${winner ? namedValue(winner.value, variable) : ""}>${made || failed ? headline(made, winner, variable) : "…"}</h2>
           ${settings ? html`<p class="stands">${settings}</p>` : ""}
-          ${winner ? chances(made, winner, variable) : ""}
-          <p class=${failed || made?.problem ? "answer problem" : "answer"} role="status">${text}</p>
+          ${winner ? chances(made, winner) : ""}
+          <p class=${failed || made?.problem ? "answer problem" : "answer"} role="status"><span class="heard">${heard}</span>${text}</p>
           ${isShared ? "" : actions(next, { id, status, made, more: made ? moreText(made) : "", card: winner && content(), apply })}
           ${isShared ? "" : objectiveChoice(id)}
           ${job === null ? "" : application(id, job, () => ((job = null), drawTop()))}
@@ -180,6 +180,15 @@ export function answerView(id) {
   }
 
   return { element, update, close: () => clearTimeout(timer) };
+}
+
+/** Return a sentence in two parts: what the headline and the numbers below it say already, which is only read out, and all else. */
+function spoken(sentence, hasWinner) {
+  const clauses = sentence.split("; ");
+  const isSaid = (clause) => hasWinner && / that it is best, [^()]+\)$|^about .* would decide$/.test(clause);
+  const said = clauses.filter(isSaid).join("; ");
+  const text = clauses.filter((clause) => !isSaid(clause)).join("; ");
+  return { heard: said && text ? `${said}; ` : said, text };
 }
 
 /** Return what helps now. */

@@ -2,12 +2,14 @@
 
 import { percent } from "../../base/text.js";
 import { picture } from "../../data/api.js";
-import { estimateText, namedValue, shortened } from "../../experiment/scores.js";
+import { betweenText, isChosen, namedValue, scoreText, shortened, valueInShort } from "../../experiment/scores.js";
 import { hasPicture } from "./hero.js";
 
 const [WIDTH, HEIGHT, EDGE] = [1200, 630, 56];
 const [INK, PALE, LINE, PAPER, ACCENT] = ["#1b1d21", "#5c6370", "#d8dbe0", "#ffffff", "#1a56b0"];
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
+const LARGE = 52; // px of the headline
+const NAME = 150; // px of a value beside its bar
 const BARS = 5; // values whose chance is shown
 
 /**
@@ -24,12 +26,20 @@ export async function cardOf(content) {
   pen.fillRect(0, 0, WIDTH, HEIGHT);
   pen.textBaseline = "alphabetic";
   write(pen, content.name, { x: EDGE, y: EDGE + 22, width: WIDTH - 2 * EDGE, size: 26, colour: PALE });
-  write(pen, content.headline, { x: EDGE, y: EDGE + 84, width: WIDTH - 2 * EDGE, size: 52, weight: 700 });
+  drawHeadline(pen, content.headline);
   drawRivals(pen, content, images);
   drawChances(pen, content);
   write(pen, content.about, { x: EDGE, y: HEIGHT - 34, width: 860, size: 20, colour: PALE });
   write(pen, "variantbus", { x: WIDTH - EDGE, y: HEIGHT - 34, width: 200, size: 20, weight: 700, colour: PALE, align: "right" });
   return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("this browser cannot draw it"))), "image/png"));
+}
+
+/** Draw the headline in one line, or a long one in two. */
+function drawHeadline(pen, text) {
+  const width = WIDTH - 2 * EDGE;
+  pen.font = `700 ${0.7 * LARGE}px ${FONT}`;
+  if (pen.measureText(text).width <= width) write(pen, text, { x: EDGE, y: EDGE + 84, width, size: LARGE, weight: 700 });
+  else write(pen, text, { x: EDGE, y: EDGE + 60, width, size: 30, weight: 700, lines: 2 });
 }
 
 /** Draw the winner large, and the runner-up beside it. */
@@ -41,22 +51,29 @@ function drawRivals(pen, { winner, rival, variable, made }, images) {
   const x = EDGE + large + 28;
   framed(pen, images[1], { x, y: top + large - small, size: small, colour: LINE });
   write(pen, `${namedValue(rival.value, variable)}${rival.p_best === null ? "" : `, ${percent(rival.p_best)}`}`, { x, y: top + large + 34, width: small, size: 24, colour: PALE });
-  write(pen, estimateText(winner, made.objective).split(";")[0], { x, y: top + 34, width: small + 20, size: 20, colour: PALE, lines: 3 });
+  write(pen, scoreText(winner.mean, made.objective), { x, y: top + 28, width: small, size: 22, weight: 700 });
+  write(pen, betweenText(winner, made.objective), { x, y: top + 60, width: small, size: 20, colour: PALE });
 }
 
 /** Draw how likely the likeliest values are the best. */
-function drawChances(pen, { made, winner, variable }) {
+function drawChances(pen, { made, winner }) {
   const [x, right, top] = [EDGE + 340 + 28 + 250 + 48, WIDTH - EDGE, EDGE + 116];
   if (winner.p_best === null) return;
   write(pen, percent(winner.p_best), { x, y: top + 78, width: right - x, size: 96, weight: 700, colour: ACCENT });
   write(pen, "chance to be the best", { x, y: top + 112, width: right - x, size: 22, colour: PALE });
   const likely = made.estimates.filter((one) => one.p_best !== null).sort((one, other) => other.p_best - one.p_best);
-  likely.slice(0, BARS).forEach((one, place) => {
-    const y = top + 152 + 40 * place;
-    write(pen, namedValue(one.value, ""), { x, y: y + 18, width: 150, size: 20, weight: one.value === winner.value ? 700 : 400 });
-    box(pen, { x: x + 160, y, width: right - x - 230, height: 22, colour: LINE });
-    box(pen, { x: x + 160, y, width: Math.max(4, (right - x - 230) * one.p_best), height: 22, colour: ACCENT });
-    write(pen, percent(one.p_best), { x: right, y: y + 18, width: 70, size: 20, colour: PALE, align: "right" });
+  pen.font = `700 20px ${FONT}`;
+  const shown = likely.slice(0, BARS).map((one) => ({ ...one, name: valueInShort(one.value) }));
+  const isLong = shown.some((one) => pen.measureText(one.name).width > NAME); // then names stand above their bars
+  const left = x + (isLong ? 0 : NAME + 10);
+  const width = right - left - 70;
+  shown.slice(0, isLong ? BARS - 1 : BARS).forEach((one, place) => {
+    const y = top + (isLong ? 148 + 52 * place : 152 + 40 * place);
+    const bar = isLong ? y + 28 : y;
+    write(pen, one.name, { x, y: y + 18, width: isLong ? right - x : NAME, size: 20, weight: isChosen(made, one) ? 700 : 400 });
+    box(pen, { x: left, y: bar, width, height: isLong ? 12 : 22, colour: LINE });
+    box(pen, { x: left, y: bar, width: Math.max(4, width * one.p_best), height: isLong ? 12 : 22, colour: ACCENT });
+    write(pen, percent(one.p_best), { x: right, y: bar + (isLong ? 12 : 18), width: 70, size: 20, colour: PALE, align: "right" });
   });
 }
 

@@ -7,7 +7,7 @@ import { percent } from "../../base/text.js";
 import { picture } from "../../data/api.js";
 import { cellKey, state } from "../../data/state.js";
 import { conditionText } from "../../data/values.js";
-import { estimateText, isChosen, meaningOf, namedValue } from "../../experiment/scores.js";
+import { counted, estimateText, isChosen, meaningOf, namedValue } from "../../experiment/scores.js";
 import { fileName, kindOf } from "../../results/media.js";
 
 const BARS = 4; // values whose chances are compared
@@ -45,13 +45,15 @@ export function pair({ id, made, winner, rival, repeats, at, variable, turn }) {
 }
 
 /** Return how likely the likeliest values are the best: that of the winner large, then bars. */
-export function chances(made, winner, variable) {
+export function chances(made, winner) {
   const likely = made.estimates.filter((one) => one.p_best !== null).sort((one, other) => other.p_best - one.p_best);
   if (winner.p_best === null) return "";
   const bar = (one) => html`<li class=${isChosen(made, one) ? "chosen" : ""}><span>${namedValue(one.value, "")}</span>
     <svg height="12" aria-hidden="true"><rect class="rail" width="100%" height="12" rx="3" /><rect class="amount" width=${`${100 * one.p_best}%`} height="12" rx="3" /></svg>
     <span>${percent(one.p_best)}</span></li>`;
-  return html`<p class="chance-big"><b>${percent(winner.p_best)}</b> chance that ${namedValue(winner.value, variable)} is the best</p>
+  const seen = made.estimates.reduce((sum, one) => sum + one.n, 0);
+  const from = made.objective === "preference" ? "" : `, from ${counted(seen, made.objective)}`; // a comparison is one of two values
+  return html`<p class="chance-big"><b>${percent(winner.p_best)}</b> chance to be the best${from}</p>
     ${likely.length > 1 ? html`<ul class="bars-of">${likely.slice(0, BARS).map(bar)}</ul>` : ""}`;
 }
 

@@ -2,16 +2,11 @@
 
 import { html, svg } from "../../base/html.js";
 import { numberText } from "../../base/text.js";
-import { valueKey, valueText } from "../../data/values.js";
-import { isChosen, isMap, namedValue, scaleFor, scoreText, shortened } from "../../experiment/scores.js";
+import { valueKey } from "../../data/values.js";
+import { isChosen, namedValue, scaleFor, scoreText, shortened, valueInShort } from "../../experiment/scores.js";
 
 const HEIGHT = 220; // px
 const LONGEST = 18; // characters of a name in the chart
-
-/** Return a value without the names of its variables. */
-function inShort(value) {
-  return isMap(value) ? Object.values(value).map(valueText).join(" · ") : valueText(value);
-}
 
 /** Return the chart, "" where no better value takes longer. */
 export function tradeOff({ made, variable, variants, scale, open }) {
@@ -31,7 +26,7 @@ export function tradeOff({ made, variable, variants, scale, open }) {
       ${time.ticks.map((tick) => svg`<text class="label" x=${across(tick)} y="100%" dy="1.6em" text-anchor="middle">${numberText(tick) || 0} s</text>`)}
       <svg width="100%" height="100%" viewBox="0 0 100 100" preserveAspectRatio="none"><polyline class="line" points=${line} /></svg>
       ${all.map((one) => svg`<circle class=${onFront.has(valueKey(one.value)) ? "mean" : "mean out"} cx=${across(one.seconds)} cy=${down(one.mean)} r="5"><title>${namedValue(one.value, variable)}</title></circle>`)}
-      ${front.map((one) => svg`<text class="label name" x=${across(one.seconds)} y=${down(one.mean)} dy="-.8em" text-anchor="middle">${shortened(inShort(one.value), LONGEST)}${isChosen(made, one) ? " ★" : ""}</text>`)}
+      ${front.map((one) => svg`<text class="label name" x=${across(one.seconds)} y=${down(one.mean)} dy="-.8em" text-anchor="middle">${shortened(valueInShort(one.value), LONGEST)}${isChosen(made, one) ? " ★" : ""}</text>`)}
     </svg>
     <ul class="front">${front.map((one) => choice(one, { made, variable, open, known }))}</ul>
     <figcaption>Each of these is better than those that are faster, and no other value is noticeably better in as little time.</figcaption>
