@@ -5,6 +5,7 @@ import { picture } from "../../data/api.js";
 import { fullView } from "../../results/full.js";
 import { kindOf } from "../../results/media.js";
 
+const LABEL = "picture"; // for who cannot see it; nothing that tells more
 const KEPT = 16; // those that are shown, that come next, and that somebody may go back to
 
 /** The results that are shown or come next. `changed()` is called when one is there, or could not be loaded. */
@@ -15,8 +16,8 @@ export class Shots {
   }
 
   /** Return what is shown of a result, whose name tells nothing: `{ state, view, again }`; it is loaded from now on. */
-  of(image, label) {
-    const found = this.known.get(image.sha256) ?? this.load(image, label);
+  of(image) {
+    const found = this.known.get(image.sha256) ?? this.load(image);
     this.known.delete(image.sha256);
     this.known.set(image.sha256, found); // the newest one
     while (this.known.size > KEPT) this.known.delete(this.known.keys().next().value);
@@ -28,12 +29,12 @@ export class Shots {
     for (const one of this.known.values()) if (one.state === "failed") one.again();
   }
 
-  load(image, label) {
+  load(image) {
     const nameless = { ...image, name: undefined, path: "" }; // a program may write its settings there
-    if (kindOf(image) !== "picture") return { state: "ready", view: fullView(nameless, label), again() {} };
+    if (kindOf(image) !== "picture") return { state: "ready", view: fullView(nameless, kindOf(image)), again() {} };
     const shot = { state: "loading", view: null, again: null };
     const img = new Image();
-    img.alt = label;
+    img.alt = LABEL;
     img.draggable = false;
     shot.view = html`${img}`;
     shot.again = () => {

@@ -20,9 +20,16 @@ export function zoomOf(stage, { swiped, changed }) {
 
   function set(scale, x, y) {
     const wasZoomed = zoom.scale > 1;
-    zoom = scale <= 1 ? { scale: 1, x: 0, y: 0 } : { scale: Math.min(MOST, scale), x, y };
+    zoom = scale <= 1 ? { scale: 1, x: 0, y: 0 } : { scale: Math.min(MOST, scale), ...kept(scale, x, y) };
     place();
     if (wasZoomed !== zoom.scale > 1) changed();
+  }
+
+  /** Keep the picture in sight. */
+  function kept(scale, x, y) {
+    const { width = 0, height = 0 } = stage.querySelector(".shot")?.getBoundingClientRect() ?? {};
+    const within = (way, size) => Math.min((size * (scale - 1)) / 2, Math.max((-size * (scale - 1)) / 2, way));
+    return { x: within(x, width), y: within(y, height) };
   }
 
   /** Enlarge so that what lies under a point of the window stays there. */
