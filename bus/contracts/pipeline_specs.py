@@ -35,6 +35,7 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
         ambiguous: What could mean several of the choices, and is refused, with those that it could mean.
         needs: Keys of the configuration without which this one would change nothing.
         unit: Of the number, for people.
+        default: What it is where a job does not say it, for people; "" where only the server knows.
         target: Where the value goes in what the pipeline sends or runs, for people.
         slow: To change it costs the pipeline seconds, so jobs are ordered by it.
         loras: In a text, what `<lora:NAME:…>` may name; None if such a mark means nothing.
@@ -52,6 +53,7 @@ class VariableSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ambiguous: dict[str, tuple[str, ...]] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     unit: str = ""
+    default: str = ""
     target: str = ""
     slow: bool = False
     loras: tuple[str, ...] | None = None

@@ -189,3 +189,12 @@ def test_what_the_pipeline_takes_is_what_it_announces(tmp_path: Path) -> None:
 
     check_config(stages["txt2img"], SMALL)
     check_config(stages["img2img"], {**SMALL, "init_image": "a.png", "denoising_strength": 0.5})
+
+
+def test_the_defaults_that_it_announces_are_those_that_it_uses(tmp_path: Path) -> None:
+    """Whoever leaves a field of the form empty was shown what comes of it."""
+    stage = EmbeddedPipeline(Setup(outputs=Outputs(tmp_path))).stages()["txt2img"]
+    used = make(tmp_path, {"prompt": "a blue star"}).effective
+    announced = {name: spec.default for name, spec in stage.variables.items() if name != "prompt"}
+    assert announced == {name: str(value) for name, value in used.items() if name in announced}
+    assert set(announced) <= set(used)

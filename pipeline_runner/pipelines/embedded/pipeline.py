@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,8 +46,13 @@ _SETTINGS: Final = {
     "height": VariableSpec(kind="int", minimum=16, maximum=256, unit="pixels"),
 }
 # each is the sampler's setting of the same name
-_TXT2IMG: Final = {name: replace(spec, target=f"setting {name}") for name, spec in _SETTINGS.items()}
-_DENOISING: Final = VariableSpec(kind="float", minimum=0, maximum=1, target="setting denoising_strength")
+_DEFAULTS: Final = {one.name: str(one.default) for one in fields(Settings)}
+_TXT2IMG: Final = {
+    name: replace(spec, target=f"setting {name}", default=_DEFAULTS[name]) for name, spec in _SETTINGS.items()
+}
+_DENOISING: Final = VariableSpec(
+    kind="float", minimum=0, maximum=1, target="setting denoising_strength", default=_DEFAULTS["denoising_strength"]
+)
 PROMPT_MATCH: Final = "prompt_match"
 _METRICS: Final = (PROMPT_MATCH,)
 _STAGES: Final = {

@@ -27,14 +27,16 @@ export function fieldOfSetting(form, name) {
   const knob = form.settings[name];
   const text = settingText(form, name);
   const set = (typed) => setText(form, name, typed);
+  const bounds = boundsText(knob);
   const offered = knob?.kind === "bool" ? ["true", "false"] : knob?.choices?.map(String);
   const isOffered = offered && (text === "" || offered.includes(text));
   const control = isOffered && knob.kind !== "map" && knob.kind !== "list"
-    ? choice(form, field, text, [["", "default"], ...offered.map((one) => [one, one])], set)
+    ? choice(form, field, text, [["", knob.default ? `${knob.default} (default)` : "default"], ...offered.map((one) => [one, one])], set)
     : knob?.kind === "map" || text.includes("\n")
       ? areaInput(form, field, text, set, { placeholder: EXAMPLES[knob?.kind] ?? "", rows: 2 })
-      : lineInput(form, field, text, set, { placeholder: EXAMPLES[knob?.kind] ?? boundsText(knob), mode: ["int", "float"].includes(knob?.kind) ? "decimal" : "text" });
-  return labelled(form, field, name, control, { hint: (form.spec?.required ?? []).includes(name) ? "needed" : "" });
+      : lineInput(form, field, text, set, { placeholder: knob?.default || (EXAMPLES[knob?.kind] ?? bounds), mode: ["int", "float"].includes(knob?.kind) ? "decimal" : "text" });
+  const isNeeded = (form.spec?.required ?? []).includes(name);
+  return labelled(form, field, name, control, { hint: isNeeded ? "needed" : knob?.default && !offered ? bounds : "" });
 }
 
 /** Return the section of all other settings. */
