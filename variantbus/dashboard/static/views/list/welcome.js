@@ -46,7 +46,7 @@ async function runExample(event) {
 /** A grid in which one column wins: too little of the setting is pale, too much is burnt. */
 function drawing() {
   const cell = (column, row) => svg`<g transform=${`translate(${40 + 62 * column} ${62 + 62 * row})`}>
-    <rect class=${`cell c${column}`} x="-27" y="-27" width="54" height="54" rx="4" />
+    <rect class=${`ground c${column}`} x="-27" y="-27" width="54" height="54" rx="4" />
     <path class=${`star c${column}`} d=${STAR} transform=${`${TURNS[row]} scale(${1 + 0.12 * column})`} />
   </g>`;
   const head = (column) => svg`<text class=${column === BEST ? "head best" : "head"} x=${40 + 62 * column} y="22">${["0.5", "1", "1.5", "4", "16"][column]}</text>`;
