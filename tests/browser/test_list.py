@@ -123,6 +123,14 @@ def test_every_address_has_a_sentence_and_titles_follow(page: Page, workspace: W
     expect(page).to_have_url(f"{deployment.url}/#/new?from={name}")
     expect(page).to_have_title(re.compile("^New experiment"))
 
+    for scheme in ("light", "dark"):
+        page.locator("#theme").click()
+        expect(page.locator("#theme")).to_have_attribute("aria-label", f"Colours: {scheme}")
+        assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == scheme
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    page.locator("#theme").click()
+    expect(page.locator("#theme")).to_have_attribute("aria-label", "Colours: as the system says")
     page.locator(".skip").focus()
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{deployment.url}/#/new?from={name}")

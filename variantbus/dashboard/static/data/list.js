@@ -4,8 +4,8 @@ import { get } from "./api.js";
 
 const PAUSE = 300; // ms, so that many events make one request
 const SLOW_PAUSE = 2000; // where the service has to search or to order again
-const REFRESH = 3000; // ms from an event to what follows from it, such as another value that leads
-const ROUNDS = 2; // refreshes after an event: an answer may take a while
+const REFRESH = 3000; // ms between two looks at what has changed: what follows, such as another value that leads, comes later
+const RECENT = 60000; // ms after a change in which more may follow from it
 const AT_ONCE = 30; // rows in a request
 
 /** The states by which a list can be filtered, by their word in an address. */
@@ -26,9 +26,10 @@ export function listOf(told) {
   let timer = 0; // to the next of these
   let sight = []; // the ids of the rows in sight
   let isAsking = false;
-  let refreshing = 0;
+  let looking = 0;
   let known = new Set(); // the ids
-  const rounds = new Map(); // id -> refreshes that are still to come
+  let stale = new Set(); // the ids of rows to be asked for again
+  const changedAt = new Map(); // id -> when its row changed
   const list = { query: { search: "", state: "", sort: ORDERS[0], isArchived: false }, ids: [], total: 0, rows: new Map(), isLoaded: false, error: "" };
 
   /** Show the list of a search, a state, an order, and of what is archived or not; keep it current until `leave`. */
@@ -36,6 +37,7 @@ export function listOf(told) {
     const isSame = JSON.stringify(query) === JSON.stringify(list.query);
     if (isSame && isShown && list.isLoaded) return;
     isShown = true;
+    looking ||= setInterval(refresh, REFRESH);
     if (!isSame) Object.assign(list, { query, isLoaded: false });
     load().catch(() => {});
   }
@@ -45,14 +47,14 @@ export function listOf(told) {
     isShown = false;
     sight = [];
     clearTimeout(timer);
-    clearTimeout(refreshing);
-    timer = refreshing = 0;
+    clearInterval(looking);
+    timer = looking = 0;
   }
 
   /** Ask for everything again, if a list is shown. */
   async function load() {
     if (!isShown) return;
-    for (const id of list.rows.keys()) rounds.set(id, 1);
+    stale = new Set(list.rows.keys());
     await order();
   }
 
@@ -87,12 +89,10 @@ export function listOf(told) {
     isAsking = true;
     try {
       for (;;) {
-        const wanted = sight.filter((id) => !list.rows.has(id)).slice(0, AT_ONCE);
-        const again = sight.filter((id) => list.rows.has(id) && rounds.get(id) === 1 && !refreshing);
-        const ids = [...wanted, ...again].slice(0, AT_ONCE);
+        const ids = sight.filter((id) => !list.rows.has(id) || stale.has(id)).slice(0, AT_ONCE);
         if (!ids.length) return;
         const { overviews, rest } = await get(`/api/overviews?${new URLSearchParams(ids.map((id) => ["id", id]))}`);
-        for (const id of ids) if (!rest.includes(id)) rounds.delete(id);
+        for (const id of ids) if (!rest.includes(id)) stale.delete(id);
         for (const one of overviews) keep(one);
         const there = new Set([...overviews.map((one) => one.experiment.experiment_id), ...rest]);
         for (const id of ids) if (!there.has(id)) forget(id); // it was deleted a moment ago
@@ -109,6 +109,7 @@ export function listOf(told) {
     const before = list.rows.get(one.experiment.experiment_id)?.experiment;
     if (before?.revision > one.experiment.revision) one.experiment = before;
     list.rows.set(one.experiment.experiment_id, one);
+    changedAt.set(one.experiment.experiment_id, Math.max(changedAt.get(one.experiment.experiment_id) ?? 0, 1000 * one.experiment.updated_at));
   }
 
   /** Take the newest status of an experiment. One that is not in the list may belong there: the service knows. */
@@ -118,27 +119,20 @@ export function listOf(told) {
     if (Boolean(status.archived) !== list.query.isArchived) drop(id);
     else if (row && status.revision > row.experiment.revision) {
       list.rows.set(id, { ...row, experiment: status });
-      rounds.set(id, ROUNDS);
+      changedAt.set(id, Date.now());
       told();
     }
     if (!isShown) return;
-    if (!refreshing && rounds.has(id)) refreshing = setTimeout(refresh, REFRESH);
     const { search, state, sort } = list.query;
     const mayMove = search || state || !["newest", "oldest"].includes(sort);
     if (!timer && (mayMove || !known.has(id))) timer = setTimeout(() => order().catch(() => {}), mayMove ? SLOW_PAUSE : PAUSE);
   }
 
-  /** What has changed is looked at again, once soon and once later. */
+  /** Look again at what has changed of late. */
   function refresh() {
-    refreshing = 0;
-    const changed = sight.filter((id) => rounds.has(id));
-    const isMore = changed.some((id) => rounds.get(id) > 1);
-    for (const id of changed) rounds.set(id, 1);
-    fetchRows().then(() => {
-      if (!isMore || !isShown) return;
-      for (const id of changed) rounds.set(id, rounds.get(id) ?? 1);
-      if (!refreshing) refreshing = setTimeout(refresh, REFRESH);
-    });
+    if (document.hidden) return;
+    for (const id of sight) if (Date.now() - (changedAt.get(id) ?? 0) < RECENT) stale.add(id);
+    fetchRows();
   }
 
   /** Show an experiment no more: it is deleted, or in the other list. */
@@ -148,13 +142,19 @@ export function listOf(told) {
 
   function forget(id) {
     list.rows.delete(id);
-    rounds.delete(id);
+    stale.delete(id);
+    changedAt.delete(id);
     if (!known.delete(id)) return false;
     list.ids = list.ids.filter((one) => one !== id);
     list.total -= 1;
     return true;
   }
 
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden || !isShown) return;
+    stale = new Set(list.rows.keys()); // somebody may have rated meanwhile
+    fetchRows();
+  });
   return Object.assign(list, { show, leave, load, see, take, drop });
 }
 

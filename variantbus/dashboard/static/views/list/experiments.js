@@ -105,12 +105,13 @@ export function experimentsView(route) {
     const ids = [...chosen];
     const isCompared = ids.length > 1 && ids.length <= MOST_COMPARED;
     const put = { archive: () => archiveAll(ids, query.isArchived), delete: () => deleteAll(ids) };
+    const shelve = query.isArchived ? "Take out of the archive" : "Archive";
+    const button = (text, name, act, kind = "") => html`<button class=${kind} aria-label=${text} @click=${act}>${icon(name)}<span class="long">${text}</span></button>`;
     return html`<div class="bar selection" role="region" aria-label="Selected">
-      <b>${ids.length} selected</b>
+      <b>${ids.length}<span class="long"> selected</span></b>
       <button class="primary" ?disabled=${!isCompared} title=${isCompared ? nothing : `Select 2 to ${MOST_COMPARED} to compare them`} @click=${() => (location.hash = linkTo(["compare", ...ids]))}>${icon("compare")}Compare</button>
-      <button @click=${put.archive}>${icon("archive")}${query.isArchived ? "Take out of the archive" : "Archive"}</button>
-      <button class="danger" @click=${put.delete}>${icon("trash")}Delete …</button>
-      <button class="plain" @click=${() => (chosen.clear(), draw())}>${icon("close")}Clear</button>
+      ${button(shelve, "archive", put.archive)}${button("Delete …", "trash", put.delete, "danger")}
+      ${button("Clear", "close", () => (chosen.clear(), draw()), "plain")}
     </div>`;
   }
 
