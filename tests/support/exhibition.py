@@ -201,11 +201,25 @@ def _filled(page: Page) -> None:
     expect(page.locator(".preview .sum")).to_be_visible(timeout=WAIT)
 
 
+def _sharing(page: Page) -> None:
+    page.get_by_role("button", name="Share").click()
+    expect(page.get_by_role("button", name="Make a link")).to_be_visible(timeout=WAIT)
+
+
+def _shared(page: Page) -> None:
+    _sharing(page)
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("The link, which is shown only now")
+    expect(link).to_be_visible(timeout=WAIT)
+    page.goto(link.input_value())
+    expect(page.locator(".cell.completed img").first).to_be_visible(timeout=WAIT)
+
+
 VIEWS: Final = (
     View("experiments", "", "", ".card"),
     View("new", "", "new", ".plancard", _filled),
     View("run-again", "three", "new?from={three}", ".preview .sum"),
-    View("system", "", "system", ".process.well"),
+    View("system", "", "system", ".meter"),
     View("grid", "running", "e/{running}/grid", ".cell.completed img"),
     View("grid-of-two", "two", "e/{two}/grid", ".cell.completed img"),
     View("grid-of-three", "three", "e/{three}/grid", ".cell.completed img"),
@@ -218,6 +232,8 @@ VIEWS: Final = (
     View("answer-of-two", "two", "e/{two}/answer", ".heat rect"),
     View("answer-of-three", "three", "e/{three}/answer", ".shares"),
     View("search", "search", "e/{search}/search", ".strip circle"),
+    View("share", "metric", "e/{metric}/grid", "button.share", _sharing),
+    View("shared", "metric", "e/{metric}/grid", "button.share", _shared),
     View("compare", "metric", "compare/{metric}/{search}/{two}", ".winners .interval"),
     View("unknown", "", "nowhere", "h1"),
 )

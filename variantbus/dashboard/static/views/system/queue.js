@@ -81,7 +81,7 @@ function group(one, at, groups, acts, going) {
   const ends = one.eta_seconds === null ? "" : `, done in ${durationText(one.eta_seconds)}`;
   return html`<li>
     <span class="what">${title(one)}<small>${one.jobs} ${one.jobs === 1 ? "job" : "jobs"}, ${one.pipeline}${ends}</small></span>
-    <span class="moves">${button("first", "Run next", 0)}${button("up", "Earlier", at - 1)}${button("down", "Later", at + 1)}</span>
+    ${groups.length > 1 ? html`<span class="moves">${button("first", "Run next", 0)}${button("up", "Earlier", at - 1)}${button("down", "Later", at + 1)}</span>` : nothing}
     ${cancelButton(one, acts, going)}
   </li>`;
 }
