@@ -166,5 +166,5 @@ def test_what_is_passed_counts_as_asked() -> None:
         assert pair
         return {pair.left.sha256, pair.right.sha256}
 
-    assert names(("a", "b"), ("c", "a"), ("gone", "a")) == {"b", "c"}
+    assert names(("a", "b"), ("c", "a"), ("gone", "a"), ("c", "c")) == {"b", "c"}
     assert names(("b", "c"), ("b", "a")) == {"a", "c"}

@@ -179,7 +179,7 @@ export function ratingView(id, { query } = {}) {
   }
 
   function key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("dialog")) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("dialog")) return;
     if (event.target.matches("input:not([type=checkbox]), textarea, select")) return;
     if (event.target.matches("video, audio") && /^(Arrow| )/.test(event.key)) return; // it goes on or back
     const keys = { f: () => setFull(!isFull), h: () => showHistory(!isHistory), z: () => mode().canZoom() && zoom.step(), Escape: escape };

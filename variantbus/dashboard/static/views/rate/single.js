@@ -119,7 +119,7 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
         <button class="pass" aria-label="Skip" title="Another one (→)" @click=${() => course.pass()}>${icon("right")}</button>
       </div>
       <div class="row notes">
-        <input class="note" aria-label="Note" maxlength="2000" autocomplete="off" enterkeyhint="done"
+        <input class="note" aria-label="Note" title="Note (n)" maxlength="2000" autocomplete="off" enterkeyhint="done"
           placeholder=${rating ? "a note; Enter keeps it" : "a note, kept with the stars"}
           .value=${live(noteOf(one.sha256))} @input=${(event) => drafts.set(one.sha256, event.target.value)} @keydown=${(event) => typed(event, one)} />
         <button class="reject" aria-disabled=${!isSeen} @click=${() => rate(null)}>Reject<kbd>x</kbd></button>
