@@ -120,8 +120,7 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
 
     page.get_by_role("link", name="Answer", exact=True).click()
     expect(page.locator("p.answer")).to_contain_text("4 ratings", timeout=WAIT)
-    before = page.locator("p.answer").inner_text()
-    page.get_by_role("link", name="Pictures").click()
+    page.get_by_role("link", name="Pictures", exact=True).click()
     expect(page.locator(".cell .stars")).to_have_count(4, timeout=WAIT)
     page.locator(".cell").first.click()
     page.keyboard.press("1")
@@ -130,7 +129,6 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
     expect(page.locator(".plot tbody tr")).to_have_count(2)
     wait_until(lambda: 1 in [one.stars for one in ratings(deployment.learning, experiment_id)], what="the star")
     assert len(ratings(deployment.learning, experiment_id)) == 4
-    assert before.startswith(("cfg_scale", "no ", "too few"))
 
 
 def ratings(learning: ServiceProcess, experiment_id: str) -> list[RatingView]:

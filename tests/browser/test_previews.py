@@ -97,7 +97,7 @@ def test_a_running_cell_shows_what_its_job_has_made_so_far(page: Page, workspace
     before = len(asked)
     tell(2)
     assert len(asked) == before, "a preview is loaded that nobody sees"
-    page.get_by_role("link", name="Pictures").click()
+    page.get_by_role("link", name="Pictures", exact=True).click()
     expect(page.locator(".cell.running")).to_have_count(1, timeout=WAIT)
     expect(shown).to_have_count(1, timeout=WAIT)
 

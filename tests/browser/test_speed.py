@@ -1,5 +1,10 @@
-"""How fast the dashboard is for whoever looks at it; limits of a quiet machine, scaled as all deadlines."""
+"""How fast the dashboard is for whoever looks at it: alone on a quiet machine, or beside other tests.
 
+`pytest tests/browser/test_speed.py` holds the limits below; in a worker of xdist, which others disturb, CROWDED times
+as much may be needed.
+"""
+
+import os
 import statistics
 from pathlib import Path
 from typing import Final
@@ -15,6 +20,8 @@ from tests.support.many_experiments import fill
 from tests.support.workspace import Workspace, view_of
 
 __all__ = ["deployment"]
+CROWDED: Final = 5
+SLACK: Final = TIME_FACTOR * (CROWDED if "PYTEST_XDIST_WORKER" in os.environ else 1)
 PAINTED_MS: Final = (40, 100)  # from the end of a job to its picture's place in the page: the middle, and 95 %
 FRAME_MS: Final = 25  # 95 % of the frames while a large grid is scrolled
 FIRST_PAINT_MS: Final = 200
@@ -58,8 +65,8 @@ def test_a_cell_is_painted_soon_after_its_event(page: Page, deployment: Deployme
     delays = [painted[key] - 1000 * at for key, at in ended.items() if painted.get(key, 0) > 0]
 
     assert len(delays) >= 10
-    assert statistics.median(delays) <= PAINTED_MS[0] * TIME_FACTOR, sorted(delays)
-    assert share(delays, 0.95) <= PAINTED_MS[1] * TIME_FACTOR, sorted(delays)
+    assert statistics.median(delays) <= PAINTED_MS[0] * SLACK, sorted(delays)
+    assert share(delays, 0.95) <= PAINTED_MS[1] * SLACK, sorted(delays)
 
 
 def test_a_large_grid_scrolls_smoothly(page: Page, deployment: Deployment) -> None:
@@ -71,7 +78,7 @@ def test_a_large_grid_scrolls_smoothly(page: Page, deployment: Deployment) -> No
 
     frames: list[float] = page.evaluate(SCROLL)
 
-    assert share(frames, 0.95) <= FRAME_MS * TIME_FACTOR, sorted(frames)[-15:]
+    assert share(frames, 0.95) <= FRAME_MS * SLACK, sorted(frames)[-15:]
 
 
 def test_the_list_of_many_experiments_is_there_at_once(page: Page, workspace: Workspace) -> None:
@@ -84,5 +91,5 @@ def test_the_list_of_many_experiments_is_there_at_once(page: Page, workspace: Wo
     row: float = page.evaluate(FIRST_ROW)
 
     paint: float = page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    assert paint <= FIRST_PAINT_MS * TIME_FACTOR
-    assert row <= FIRST_ROW_MS * TIME_FACTOR
+    assert paint <= FIRST_PAINT_MS * SLACK
+    assert row <= FIRST_ROW_MS * SLACK

@@ -9,9 +9,11 @@ from bus.contracts.experiments import ExperimentView
 from bus.contracts.feedback import ComparedReply, CompareParams, PairReply, RatedReply, RateParams, RatingNextReply
 from bus.contracts.jobs import QueueParams, QueueReply
 from bus.contracts.messages import VariantStatus
+from bus.contracts.shares import ShareParams, ShareView
 from tests.support.experiment_files import program, submit
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.workspace import COMMAND_SECONDS, Workspace, steady_ports, view_of, wait_for_jobs
+from variantbus.dashboard.links import digest_of
 
 WAIT: Final = PATIENCE * TIME_FACTOR * 1000  # ms
 FILES: Final = {
@@ -90,6 +92,17 @@ name = "sampler_name"
 values = ["euler", "dpm++_2m"]
 [config]
 """,
+    "prompts": """
+name = "Guidance over prompts"
+jobs_per_variant = 2
+objective = "prompt_match"
+prompts = ["a blue star", "a red heart", "a green circle"]
+[variable]
+name = "cfg_scale"
+values = [0.5, 2, 6, 16]
+[config]
+steps = 8
+""",
 }
 RUNNING: Final = """
 name = "A blue star under nine scales"
@@ -105,7 +118,7 @@ MOST_ENDED: Final = 14  # of the jobs of RUNNING
 
 
 class Exhibition:
-    """Runner, learning service and dashboard, with one of each kind of experiment; `ids` has theirs."""
+    """Runner, learning service and dashboard, with one of each kind of experiment; `ids` has theirs, and a token."""
 
     def __init__(self, workspace: Workspace, size: int) -> None:
         """Start the processes; pictures have `size` pixels on a side."""
@@ -125,6 +138,9 @@ class Exhibition:
             wait_until(lambda one=one: has_ended(self._view(one)), 3 * COMMAND_SECONDS, what=f"the end of {one}")  # type: ignore[misc]
         self._rate(self.ids["stars"], 12)
         self._compare(self.ids["pairs"], 4)
+        self.ids["token"] = "t" * 43
+        params = ShareParams(experiment_id=self.ids["metric"], digest=digest_of(self.ids["token"]))
+        self.learning.ask("experiment.share", params, ShareView)
         self.ids["running"] = self._submit("running", RUNNING)
         wait_for_jobs(self.learning, self.ids["running"], MOST_ENDED)
         self.runner.ask("queue.pause", QueueParams(pipeline="embedded"), QueueReply)
@@ -176,15 +192,14 @@ class View(NamedTuple):
     """A view of the dashboard: its address, what shows that it is drawn, and what a person does there."""
 
     name: str
-    of: str  # the kind of experiment, "" for none
-    address: str
+    address: str  # behind the first slash of the URL
     ready: str  # a CSS selector
     prepare: Callable[[Page], None] = _nothing
 
     def open(self, page: Page, exhibition: Exhibition) -> None:
         """Show it, and wait until all its pictures are loaded."""
         page.goto("about:blank")  # or else an address that differs in its last part loads nothing
-        page.goto(f"{exhibition.url}/#/{self.address.format(**exhibition.ids)}")
+        page.goto(f"{exhibition.url}/{self.address.format(**exhibition.ids)}")
         expect(page.locator(self.ready).first).to_be_visible(timeout=WAIT)
         self.prepare(page)
         page.wait_for_function("() => [...document.images].every((one) => one.complete || one.loading === 'lazy')")
@@ -206,34 +221,26 @@ def _sharing(page: Page) -> None:
     expect(page.get_by_role("button", name="Make a link")).to_be_visible(timeout=WAIT)
 
 
-def _shared(page: Page) -> None:
-    _sharing(page)
-    page.get_by_role("button", name="Make a link").click()
-    link = page.get_by_label("The link, which is shown only now")
-    expect(link).to_be_visible(timeout=WAIT)
-    page.goto(link.input_value())
-    expect(page.locator(".cell.completed img").first).to_be_visible(timeout=WAIT)
-
-
 VIEWS: Final = (
-    View("experiments", "", "", ".card"),
-    View("new", "", "new", ".plancard", _filled),
-    View("run-again", "three", "new?from={three}", ".preview .sum"),
-    View("system", "", "system", ".meter"),
-    View("grid", "running", "e/{running}/grid", ".cell.completed img"),
-    View("grid-of-two", "two", "e/{two}/grid", ".cell.completed img"),
-    View("grid-of-three", "three", "e/{three}/grid", ".cell.completed img"),
-    View("failures", "failed", "e/{failed}/grid", ".cell.failed"),
-    View("viewer", "metric", "e/{metric}/grid/4.0", ".viewer .stage img"),
-    View("viewer-compare", "metric", "e/{metric}/grid/2.0", ".viewer .stage img", _beside),
-    View("rate", "stars", "e/{stars}/rate", ".rating .stage img"),
-    View("pairs", "pairs", "e/{pairs}/rate", ".rating .stage img"),
-    View("answer", "stars", "e/{stars}/answer", ".rivals img"),
-    View("answer-of-two", "two", "e/{two}/answer", ".heat rect"),
-    View("answer-of-three", "three", "e/{three}/answer", ".shares"),
-    View("search", "search", "e/{search}/search", ".strip circle"),
-    View("share", "metric", "e/{metric}/grid", "button.share", _sharing),
-    View("shared", "metric", "e/{metric}/grid", "button.share", _shared),
-    View("compare", "metric", "compare/{metric}/{search}/{two}", ".winners .interval"),
-    View("unknown", "", "nowhere", "h1"),
+    View("experiments", "#/", ".card"),
+    View("new", "#/new", ".plancard", _filled),
+    View("run-again", "#/new?from={three}", ".preview .sum"),
+    View("system", "#/system", ".meter"),
+    View("grid", "#/e/{running}/grid", ".cell.completed img"),
+    View("grid-of-two", "#/e/{two}/grid", ".cell.completed img"),
+    View("grid-of-three", "#/e/{three}/grid", ".cell.completed img"),
+    View("grid-of-prompts", "#/e/{prompts}/grid", ".cell.completed img"),
+    View("failures", "#/e/{failed}/grid", ".cell.failed"),
+    View("viewer", "#/e/{metric}/grid/4.0", ".viewer .stage img"),
+    View("viewer-compare", "#/e/{metric}/grid/2.0", ".viewer .stage img", _beside),
+    View("rate", "#/e/{stars}/rate", ".rating .stage img"),
+    View("pairs", "#/e/{pairs}/rate", ".rating .stage img"),
+    View("answer", "#/e/{stars}/answer", ".rivals img"),
+    View("answer-of-two", "#/e/{two}/answer", ".heat rect"),
+    View("answer-of-three", "#/e/{three}/answer", ".shares"),
+    View("search", "#/e/{search}/search", ".strip circle"),
+    View("compare", "#/compare/{metric}/{search}/{two}", ".winners .interval"),
+    View("share", "#/e/{metric}/grid", "button.share", _sharing),
+    View("shared", "share/{token}", ".cell.completed img"),
+    View("unknown", "#/nowhere", "h1"),
 )
