@@ -4,7 +4,7 @@ import asyncio
 import html
 import re
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -18,8 +18,10 @@ from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.others import snapshot_for_others, value_for_others
 from variantbus.dashboard.services import Services
 
+T = TypeVar("T")
 PREFIX: Final = "/share/"
 CHECK_SECONDS: Final = 5.0  # in which an open stream ends after its link is revoked
+THREADS: Final = 16  # of 40: a token that is none is looked up, too, which takes seconds while a service is away
 STREAMS: Final = 200  # of all links; the others are for those with an account
 KEPT: Final = "private, max-age=300"  # of a picture: not for longer than a link may hold, and in no shared cache
 GONE: Final = "this link holds no more, or never did"
@@ -36,6 +38,7 @@ class SharedPages:
         """`page` returns the page that shows an experiment, with `{base}` and `{experiment}` in it."""
         self._app, self._services, self._feed, self._page = app, services, feed, page
         self._streams = 0
+        self._threads = asyncio.Semaphore(THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what is asked under `/share/`, and pass all else on."""
@@ -45,7 +48,7 @@ class SharedPages:
         token, slash, rest = str(scope["path"]).removeprefix(PREFIX).partition("/")
         is_page = not slash
         try:
-            experiment_id = await run_in_threadpool(self._services.links.experiment, token)
+            experiment_id = await self._in_thread(self._services.links.experiment, token)
             answer = await self._answer(scope, token, experiment_id, slash + rest)
         except (ControlError, InvalidInputError) as error:
             is_gone = isinstance(error, ControlError) and error.code == "not_found"
@@ -56,6 +59,11 @@ class SharedPages:
             )
         else:
             await answer(scope, receive, send)
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Call a function in a thread; strangers take only some of those that there are for all."""
+        async with self._threads:
+            return await run_in_threadpool(work, *args)
 
     async def _answer(self, scope: Scope, token: str, experiment_id: str, path: str) -> Response | None:
         """Return the answer to a request, None where the application has it."""
@@ -73,8 +81,8 @@ class SharedPages:
         if path == "/api/events":
             return self._events(token, experiment_id)
         if make := answers.get(path):
-            return await run_in_threadpool(make)
-        if await run_in_threadpool(self._is_part, scope, token, experiment_id, path):
+            return await self._in_thread(make)
+        if await self._in_thread(self._is_part, scope, token, experiment_id, path):
             return None
         return _refusal(404, NOWHERE)
 
@@ -106,7 +114,7 @@ class SharedPages:
             checked = loop.time()
             async for part in self._feed.events_for_others(experiment_id):
                 if loop.time() - checked >= CHECK_SECONDS:
-                    if not await run_in_threadpool(self._holds, token):
+                    if not await self._in_thread(self._holds, token):
                         return
                     checked = loop.time()
                 yield part
