@@ -43,6 +43,17 @@ def test_an_experiment_is_shared_and_no_more(browser: Browser, page: Page, works
     expect(other.get_by_role("link", name="System")).to_have_count(0)
     assert other.evaluate("document.querySelector('main').scrollWidth <= 360")
     assert Axe().run(other).response["violations"] == []
+    cells(other, "completed").first.click()
+    viewer = other.get_by_role("dialog", name="Picture")
+    expect(viewer).to_contain_text("result.txt")
+    other.keyboard.press("5")
+    for name in ("Reject", "Undo"):
+        expect(viewer.get_by_role("button", name=name)).to_have_count(0)
+    expect(viewer.get_by_label("Note")).to_have_count(0)
+    expect(viewer.locator(".said")).to_be_empty()
+    assert Axe().run(other).response["violations"] == []
+    other.keyboard.press("Escape")
+    expect(viewer).to_have_count(0)
     other.get_by_role("link", name="Answer").click()
     expect(other.locator(".verdict")).to_be_visible()
     expect(other.locator(".verdict button, .verdict a.button")).to_have_count(0)

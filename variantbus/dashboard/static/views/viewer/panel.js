@@ -6,6 +6,7 @@ import { icon } from "../../base/icons.js";
 import { durationText, numberText } from "../../base/text.js";
 import { complain, say } from "../../base/toast.js";
 import { toToml } from "../../base/toml.js";
+import { isShared } from "../../data/api.js";
 import { differences } from "../../data/settings.js";
 import { stringify, valueText } from "../../data/values.js";
 import { filesView } from "../../results/files.js";
@@ -78,7 +79,7 @@ function jobPart({ cell, definition, failedOfValue }, known, retry) {
   return html`<section>
     <h3>Job</h3>
     ${cell?.error ? html`<pre class="error">${cell.error}</pre>` : ""}
-    ${cell?.state === "failed" ? retryButtons(failedOfValue, retry) : ""}
+    ${cell?.state === "failed" && !isShared ? retryButtons(failedOfValue, retry) : ""}
     ${warnings.map((one) => html`<p class="warn">${icon("warn")} ${one}</p>`)}
     ${list(lines)}
     ${known?.error ? html`<p class="facts">More is not known: ${known.error}</p>` : ""}

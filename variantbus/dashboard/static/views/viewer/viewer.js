@@ -3,7 +3,7 @@
 import { html, render } from "../../base/html.js";
 import { linkTo, replaceRoute } from "../../base/routes.js";
 import { complain, say, saidIn } from "../../base/toast.js";
-import { of, picture, post } from "../../data/api.js";
+import { isShared, of, picture, post } from "../../data/api.js";
 import { state } from "../../data/state.js";
 import { conditionText, valueText } from "../../data/values.js";
 import { ratingOf } from "../../feedback/judging.js";
@@ -81,7 +81,7 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
         <button class="go next" aria-label="The next picture" @click=${() => move([isRow ? 1 : 0, isRow ? 0 : 1])}>›</button>
       </div>
       ${isPanel ? html`<aside tabindex="0" aria-label="Settings and job">${panel(one, two)}</aside>` : ""}
-      <div class="below">${two ? rivalOf(two, acts) : ""}${starsOf(seen, seen.image && ratingOf(seen.image.sha256), judge)}</div>
+      <div class="below">${two ? rivalOf(two, acts) : ""}${isShared ? "" : starsOf(seen, seen.image && ratingOf(seen.image.sha256), judge)}</div>
       ${film(one, two)}`;
   }
 
@@ -91,7 +91,7 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
   }
 
   function panel(one, two) {
-    const known = one.cell?.jobId ? jobOf(one.cell.jobId, one.cell.state, draw) : null;
+    const known = one.cell?.jobId && !isShared ? jobOf(one.cell.jobId, one.cell.state, draw) : null;
     return panelOf(one, two ? referenceOf(two) : neighbour(), known, (isAll) => retry(one, isAll));
   }
 
