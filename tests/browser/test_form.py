@@ -18,6 +18,15 @@ Negative prompt: a frame
 Steps: 7, Sampler: heun, Schedule type: karras, CFG scale: 2.5, Seed: 18446744073709551613, Size: 32x48, Model: sd15"""
 
 
+def picture(parameters: str) -> bytes:
+    """Return a picture with settings in it."""
+    info = PngImagePlugin.PngInfo()
+    info.add_text("parameters", parameters)
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(data, "PNG", pnginfo=info)
+    return data.getvalue()
+
+
 def test_what_was_typed_stays(page: Page, deployment: Deployment) -> None:
     """Another stage, another pipeline, a look elsewhere, Back and a reload take nothing away."""
     deployment.open(page, "new")
@@ -111,12 +120,8 @@ def test_an_experiment_runs_again_with_changes(page: Page, deployment: Deploymen
 def test_a_picture_or_a_file_fills_the_form(page: Page, deployment: Deployment) -> None:
     """By the button or dropped; what is in it and no setting here is named, and what cannot be read is said."""
     deployment.open(page, "new")
-    info = PngImagePlugin.PngInfo()
-    info.add_text("parameters", PARAMETERS)
-    data = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(data, "PNG", pnginfo=info)
     opener = page.get_by_label("Open a picture or the file of an experiment")
-    opener.set_input_files({"name": "heart.png", "mimeType": "image/png", "buffer": data.getvalue()})
+    opener.set_input_files({"name": "heart.png", "mimeType": "image/png", "buffer": picture(PARAMETERS)})
     expect(page.locator("[name='prompt 0']")).to_have_value("a green heart, on snow", timeout=WAIT)
     fill_more(page, {})
     expect(page.locator("[name='config steps']")).to_have_value("7")
@@ -125,7 +130,12 @@ def test_a_picture_or_a_file_fills_the_form(page: Page, deployment: Deployment) 
     expect(page.locator("[name=seed]")).to_have_value("18446744073709551613")
     expect(page.locator(".kept")).to_contain_text("no setting here: negative_prompt, model")
 
-    opener.set_input_files({"name": "none.png", "mimeType": "image/png", "buffer": data.getvalue()[:8]})
+    ours = picture(PARAMETERS.replace("a green heart", "a red heart").replace("Model: sd15", "Model: embedded"))
+    opener.set_input_files({"name": "ours.png", "mimeType": "image/png", "buffer": ours})
+    expect(page.locator("[name='prompt 0']")).to_have_value("a red heart, on snow", timeout=WAIT)
+    expect(page.locator(".kept")).to_have_text("Also in the picture, and no setting here: negative_prompt.")
+
+    opener.set_input_files({"name": "none.png", "mimeType": "image/png", "buffer": ours[:8]})
     expect(page.locator("#said .error")).to_contain_text("none.png: has no settings in it")
     drop = """text => {
       const transfer = new DataTransfer();

@@ -233,7 +233,7 @@ REFUSALS: Final = [
         "skip",
         "Line 2, steps: no value is 7; change or remove it.",
     ),
-    ("score.options.ssim.reference: missing; add it", "scorers", "This is needed; fill it in."),
+    ("score.options.ssim.reference: missing; add it", "score ssim reference", "This is needed; fill it in."),
     ("the runner is away", None, "The runner is away."),
 ]
 

@@ -3,7 +3,10 @@
 const AXIS = /^variable(?:s(?: #(\d+)|\[(\d+)\]))?(?=[.:])/;
 const ITEM = /^\.values(?: #(\d+)|\[(\d+)\])/;
 const BLOCK = /^blocks(?: #(\d+)|\[(\d+)\])/;
-const FIELDS = { name: "name", jobs_per_variant: "jobs", seed: "seed", budget: "budget", sample: "sample", skip: "skip", objective: "metric", goal: "goal", within: "within", score: "scorers", stop_p_best: "stop", pipeline: "pipeline", stage: "stage" };
+const FIELDS = {
+  name: "name", pipeline: "pipeline", stage: "stage", jobs_per_variant: "jobs", seed: "seed", sample: "sample", skip: "skip",
+  objective: "metric", goal: "goal", within: "within", score: "scorers", budget: "budget", stop_p_best: "stop",
+};
 // what the service says to the author of a file, and what it means in a form
 const WORDS = [
   [/^missing; add it$/, "This is needed; fill it in."],
@@ -60,6 +63,8 @@ function ofBlock(message) {
 
 function ofTop(message, objective) {
   const [path, text] = halves(message);
+  const option = path.match(/^score\.options\.([^.]+)\.([^.]+)$/);
+  if (option) return { field: `score ${option[1]} ${option[2]}`, text: sentence(inWords(text)) };
   const head = path.match(/^[a-z_]+/)?.[0];
   if (!head || !(head in FIELDS)) return null;
   const field = head === "objective" && objective !== "metric" ? "objective" : FIELDS[head];

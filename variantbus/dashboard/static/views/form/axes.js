@@ -36,14 +36,17 @@ function axisView(form, axis, place) {
   const remove = () => form.change({ axes: others.length ? others : [newAxis(0)] });
   const field = `axis ${axis.key} name`;
   const label = place ? "And with each of them" : "Setting";
+  const isSetting = axis.form === "setting";
   return html`<fieldset class="axis">
     <legend class="hidden">${axis.name || label}</legend>
     <div class="row">
-      ${axis.form === "setting"
+      ${isSetting
         ? labelled(form, field, label, setting(form, axis, others, field), { hint: hintOf(form, axis) })
         : html`<div class="field"><label for=${`${domId(field)}-form`}>${label}</label>${setting(form, axis, others, `${field}-form`)}</div>`}
-      ${axis.form === "setting" ? "" : which(form, axis)}
-      ${form.draft.axes.length > 1 ? html`<button type="button" class="plain remove" aria-label=${`Do not vary ${axis.name || "this"}`} @click=${remove}>${icon("close")}</button>` : ""}
+      ${isSetting ? "" : which(form, axis)}
+      ${others.length
+        ? html`<button type="button" class="plain remove" aria-label=${`Do not vary ${axis.name || "this"}`} @click=${remove}>${icon("close")}</button>`
+        : ""}
     </div>
     ${axis.form === "presets" ? presets(form, axis) : values(form, axis)}
   </fieldset>`;
@@ -52,10 +55,18 @@ function axisView(form, axis, place) {
 function setting(form, axis, others, field) {
   const taken = new Set(others.filter((one) => one.form === "setting").map((one) => one.name));
   const names = Object.keys(form.variables).filter((name) => !taken.has(name) || name === axis.name);
-  const specials = Object.entries(SPECIAL).filter(([one]) => (one !== "part" || "prompt" in form.settings) && (one !== "path" || tablesOf(form.spec).length));
-  const known = axis.form !== "setting" || names.includes(axis.name) || !axis.name ? [] : [[axis.name, `${axis.name} (not of this stage)`]];
-  const options = [["", names.length ? "choose …" : "choose; a {word} of the command comes up here"], ...known, ...names.map((name) => [name, name]), { label: "Something else", options: specials }];
-  return choice(form, field, axis.form === "setting" ? axis.name : axis.form, options, (value) => form.changeAxis(axis, turned(axis, value)), { hint: Boolean(hintOf(form, axis)), name: `${axisField(axis)} name` });
+  const isThere = { part: "prompt" in form.settings, path: tablesOf(form.spec).length > 0 };
+  const specials = Object.entries(SPECIAL).filter(([one]) => isThere[one] ?? true);
+  const isGone = axis.form === "setting" && axis.name && !names.includes(axis.name);
+  const options = [
+    ["", names.length ? "choose …" : "choose; a {word} of the command comes up here"],
+    ...(isGone ? [[axis.name, `${axis.name} (not of this stage)`]] : []),
+    ...names.map((name) => [name, name]),
+    { label: "Something else", options: specials },
+  ];
+  const set = (value) => form.changeAxis(axis, turned(axis, value));
+  const more = { hint: Boolean(hintOf(form, axis)), name: `${axisField(axis)} name` };
+  return choice(form, field, axis.form === "setting" ? axis.name : axis.form, options, set, more);
 }
 
 /** Return an axis of another setting; what was typed for the one before comes back with it. */
@@ -86,10 +97,15 @@ function which(form, axis) {
 function values(form, axis) {
   const knob = axis.form === "setting" ? form.variables[axis.name] : undefined;
   const canRange = !["str", "bool", "list", "map"].includes(knob?.kind);
-  const mode = (one, text) => html`<label><input type="radio" name=${`${axisField(axis)} mode`} .checked=${axis.mode === one} @change=${() => form.changeAxis(axis, { mode: one })} /> ${text}</label>`;
+  const turn = (mode) => () => form.changeAxis(axis, { mode });
+  const mode = (one, text) => html`<label>
+    <input type="radio" name=${`${axisField(axis)} mode`} .checked=${axis.mode === one} @change=${turn(one)} /> ${text}
+  </label>`;
   return html`<div class="editor">
     ${canRange || axis.mode === "range"
-      ? html`<div class="modes" role="radiogroup" aria-label=${`How the values of ${axis.name || "it"} are given`}>${mode("list", "Values")}${mode("range", "From … to …")}</div>`
+      ? html`<div class="modes" role="radiogroup" aria-label=${`How the values of ${axis.name || "it"} are given`}>
+          ${mode("list", "Values")}${mode("range", "From … to …")}
+        </div>`
       : ""}
     ${axis.mode === "range" ? rangeEditor(form, axis) : listEditor(form, axis, knob)}
     ${wrong(form, `axis ${axis.key} values`)}
@@ -102,9 +118,12 @@ function presets(form, axis) {
   const { text, value } = axis.presets;
   const settings = Object.keys(Object.values(value?.settings ?? {})[0] ?? {});
   if (text === undefined) return html`<p class="facts">${value.values.length} combinations of ${settings.join(", ")}, as they were.</p>`;
+  const set = (typed) => form.changeAxis(axis, { presets: { text: typed } });
+  const rename = (typed) => form.changeAxis(axis, { name: typed });
+  const lines = areaInput(form, field, text, set, { placeholder: PRESETS, rows: 3, hint: true });
   return html`<div class="editor">
-    ${labelled(form, field, "One combination a line: a name, and what it sets", areaInput(form, field, text, (typed) => form.changeAxis(axis, { presets: { text: typed } }), { placeholder: PRESETS, rows: 3, hint: true }), { hint: countOf(text) })}
-    ${labelled(form, name, "What they are called together", lineInput(form, name, axis.name, (typed) => form.changeAxis(axis, { name: typed }), { placeholder: "preset" }))}
+    ${labelled(form, field, "One combination a line: a name, and what it sets", lines, { hint: countOf(text) })}
+    ${labelled(form, name, "What they are called together", lineInput(form, name, axis.name, rename, { placeholder: "preset" }))}
   </div>`;
 }
 

@@ -24,7 +24,14 @@ function plan(form) {
   const { plan: found, problems } = form;
   const open = problems.find((one) => one.isOpen);
   if (open) return html`<p class="big">Not a plan yet</p><p class="reason">${open.text}</p>`;
-  if (problems.length) return html`<p class="big">Not a plan yet</p><p class="reason"><a href=${`#${domId(problems[0].field)}`} @click=${(event) => (event.preventDefault(), form.focus(problems[0].field))}>See what is wrong</a></p>`;
+  if (problems.length) {
+    const show = (event) => {
+      event.preventDefault(); // an address behind # is one of a view
+      form.focus(problems[0].field);
+    };
+    return html`<p class="big">Not a plan yet</p>
+      <p class="reason"><a href=${`#${domId(problems[0].field)}`} @click=${show}>See what is wrong</a></p>`;
+  }
   if (form.refused) return html`<p class="big">Not a plan yet</p>`;
   if (!found) return html`<p class="big">…</p>`;
   return html`<p class="big">${jobsText(found)}</p>
@@ -44,7 +51,8 @@ function costText({ seconds }) {
 
 function sumText({ values: all }, { planned }) {
   const blocks = planned.blocks?.length ?? 0;
-  const parts = [counted(all.length, "value"), blocks > 1 ? counted(blocks, planned.blocks.every((one) => "prompt" in (one.config ?? {})) ? "prompt" : "block") : "", counted(planned.jobs_per_variant, "seed")];
+  const noun = blocks && planned.blocks.every((one) => "prompt" in (one.config ?? {})) ? "prompt" : "block";
+  const parts = [counted(all.length, "value"), blocks > 1 ? counted(blocks, noun) : "", counted(planned.jobs_per_variant, "seed")];
   return parts.filter(Boolean).join(" × ");
 }
 

@@ -15,13 +15,17 @@ const SEEDS = "3"; // for each value, unless somebody writes another number
 /** Return the section of seeds and of what decides. */
 export function countsSection(form) {
   const { draft } = form;
-  const objective = ([value, text]) => html`<label class="option"><input type="radio" name="objective" value=${value} .checked=${draft.objective === value} @change=${() => form.change(decided(form, value))} /><span>${text}</span></label>`;
+  const turn = (value) => () => form.change(decided(form, value));
+  const objective = ([value, text]) => html`<label class="option">
+    <input type="radio" name="objective" value=${value} .checked=${draft.objective === value} @change=${turn(value)} /><span>${text}</span>
+  </label>`;
+  const isMetric = draft.objective === "metric";
   return html`<section class="part" aria-labelledby="what-counts">
     <h2 id="what-counts">What counts</h2>
     <div class="options" role="radiogroup" aria-labelledby="what-counts">${OBJECTIVES.map(objective)}</div>
     <p class="facts">${OBJECTIVES.find(([value]) => value === draft.objective)[2]}</p>
     ${wrong(form, "objective")}
-    ${draft.objective === "metric" || (draft.objective === "seconds" && draft.goal) ? html`<div class="row">${draft.objective === "metric" ? metric(form) : ""}${goal(form)}</div>` : ""}
+    ${isMetric || (draft.objective === "seconds" && draft.goal) ? html`<div class="row">${isMetric ? metric(form) : ""}${goal(form)}</div>` : ""}
     ${scorers(form)}
   </section>`;
 }
@@ -37,7 +41,10 @@ export function amountSection(form) {
       ${labelled(form, "jobs", "Seeds for each value", jobs, { hint: "the same seeds under each value; one picture each" })}
       ${draft.adaptive ? labelled(form, "budget", "Jobs at most", budget) : ""}
     </div>
-    <label class="check"><input type="checkbox" name="adaptive" .checked=${draft.adaptive} @change=${(event) => form.change(searching(draft, event.target.checked))} /> Search by itself</label>
+    <label class="check">
+      <input type="checkbox" name="adaptive" .checked=${draft.adaptive} @change=${(event) => form.change(searching(draft, event.target.checked))} />
+      Search by itself
+    </label>
     <p class="facts">${draft.adaptive
       ? `It begins with some values, then makes what tells most, until one value is best with ${draft.stop || "90 %"} or it has had ${draft.budget || "so many"} jobs.`
       : "Instead of the same number for each value: more of what promises most, until the answer is sure or a budget is spent."}</p>
@@ -67,15 +74,17 @@ function metric(form) {
     const control = lineInput(form, "metric", draft.metric, set, { placeholder: "loss", hint: true });
     return labelled(form, "metric", "Which number", control, { hint: "as the last line of its output has it, or a measure below" });
   }
-  const names = [...known, ...own].map((name) => [name, name]);
-  const options = [["", "choose …"], ...(draft.metric && ![...known, ...own, ...measures].includes(draft.metric) ? [[draft.metric, draft.metric]] : []), ...names, { label: "Measured in the pictures", options: measures.map((name) => [name, name]) }];
+  const isGone = draft.metric && ![...known, ...own, ...measures].includes(draft.metric);
+  const named = [...(isGone ? [draft.metric] : []), ...known, ...own].map((name) => [name, name]);
+  const options = [["", "choose …"], ...named, { label: "Measured in the pictures", options: measures.map((name) => [name, name]) }];
   return labelled(form, "metric", "Which number", choice(form, "metric", draft.metric, options, set));
 }
 
 function goal(form) {
   const { draft } = form;
   const usual = draft.objective === "seconds" ? "as small as possible" : "as large as possible";
-  return labelled(form, "goal", "It is to be", choice(form, "goal", draft.goal, [["", usual], ["maximize", "large"], ["minimize", "small"]], (value) => form.change({ goal: value })));
+  const options = [["", usual], ["maximize", "large"], ["minimize", "small"]];
+  return labelled(form, "goal", "It is to be", choice(form, "goal", draft.goal, options, (value) => form.change({ goal: value })));
 }
 
 function scorers(form) {

@@ -36,12 +36,12 @@ export function definitionOf(draft, spec) {
     ...objectiveOf(draft, problems),
     ...searchOf(draft, problems),
     ...(draft.sample.trim() ? { sample: numberOf("sample", draft.sample, problems, { least: 1, words: "Give a number of combinations, 1 or more." }) } : {}),
-    ...(draft.within.trim() ? { within: withinOf(draft.within) } : {}),
+    ...(draft.within.trim() && draft.objective !== "seconds" ? { within: withinOf(draft.within) } : {}),
     ...skipped(draft.skip, attempt),
     ...(draft.score?.use?.length || draft.score?.command?.length ? { score: draft.score } : {}),
     ...(draft.origin ? { origin: draft.origin } : {}),
     config: takesPrompt && prompts.length === 1 ? { ...config, prompt: promptOf(prompts[0]) } : config,
-    ...(takesPrompt && prompts.length > 1 ? { blocks: prompts.map((prompt) => ({ config: { prompt: promptOf(prompt) } })) } : {}),
+    ...(takesPrompt && prompts.length > 1 && !draft.kept.blocks ? { blocks: prompts.map((prompt) => ({ config: { prompt: promptOf(prompt) } })) } : {}),
   };
   return { definition, problems };
 }

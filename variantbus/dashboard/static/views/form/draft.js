@@ -6,7 +6,10 @@ import { presetsText, skipsText } from "./pairs.js";
 export const AXES = 6; // as many as an experiment may have
 const PROMPT = "a blue star"; // of the built-in pipeline, which knows coloured shapes
 const OF_PEOPLE = ["stars", "preference", "seconds"]; // objectives that are no metrics
-const FIELDS = new Set(["name", "pipeline", "stage", "variable", "variables", "config", "jobs_per_variant", "seed", "objective", "goal", "within", "mode", "budget", "stop_p_best", "sample", "score", "origin"]);
+const FIELDS = new Set([
+  "name", "pipeline", "stage", "variable", "variables", "config", "jobs_per_variant", "seed", "objective", "goal", "within",
+  "mode", "budget", "stop_p_best", "sample", "skip", "score", "origin",
+]);
 
 /** Return an axis without values. */
 export function newAxis(key, name = "") {
@@ -16,7 +19,8 @@ export function newAxis(key, name = "") {
 /** Return the draft of a form that nobody has touched. */
 export function newDraft(pipeline = "embedded", stage = "txt2img") {
   return {
-    name: "", pipeline, stage, from: null, origin: "", prompts: [pipeline === "embedded" ? PROMPT : ""], axes: [newAxis(0, "cfg_scale")], config: {},
+    name: "", pipeline, stage, from: null, origin: "",
+    prompts: [pipeline === "embedded" ? PROMPT : ""], axes: [newAxis(0, "cfg_scale")], config: {},
     jobs: "3", seed: "1234", objective: "stars", metric: "", goal: "", within: "", adaptive: false, budget: "40", stop: "",
     sample: "", skip: { text: "" }, score: null, kept: {}, told: [], isMoreOpen: false,
   };
@@ -44,9 +48,7 @@ export function draftOf(definition, from = null) {
     metric: OF_PEOPLE.includes(objective) ? "" : objective,
     goal: definition.goal ?? "",
     within: definition.within ?? "",
-    adaptive: definition.mode === "adaptive",
-    budget: definition.budget === undefined || definition.budget === null ? "" : String(definition.budget),
-    stop: definition.stop_p_best === undefined ? "" : String(definition.stop_p_best),
+    ...searchOf(definition, draft),
     sample: definition.sample === undefined || definition.sample === null ? "" : String(definition.sample),
     skip: skipOf(definition.skip ?? []),
     score: definition.score ?? null,
@@ -56,10 +58,18 @@ export function draftOf(definition, from = null) {
 /** Pictures that were made elsewhere have seeds of their own; new ones are made with seeds in a row. */
 function takeAdopted(draft, definition) {
   if (!definition.seeds?.length && definition.paired !== false) return;
-  draft.told = [...draft.told, "The pictures of that experiment were made elsewhere; this makes new ones, with the same seeds under each value."];
+  const text = "The pictures of that experiment were made elsewhere; this makes new ones, with the same seeds under each value.";
+  draft.told = [...draft.told, text];
   if (definition.seeds?.length) draft.adopted = definition.seeds[0];
   delete draft.kept.seeds;
   delete draft.kept.paired;
+}
+
+/** What ends a search is a field only where there is a search. */
+function searchOf({ mode, budget, stop_p_best: stop }, draft) {
+  if (mode === "adaptive") return { adaptive: true, budget: String(budget ?? ""), stop: String(stop ?? "") };
+  Object.assign(draft.kept, budget === undefined ? {} : { budget }, stop === undefined ? {} : { stop_p_best: stop });
+  return { adaptive: false };
 }
 
 /** Blocks that are nothing but prompts are prompts of the form. */
@@ -103,7 +113,8 @@ function skipOf(skip) {
 export function moved(draft, { pipeline, stage }, variables) {
   const names = Object.keys(variables);
   const other = (name) => (names.length && !names.includes(name) ? names[0] : name);
-  const axes = draft.axes.map((axis, place) => (axis.form !== "setting" || (axis.name === "" && place) ? axis : { ...axis, name: other(axis.name) }));
+  const isOther = (axis, place) => axis.form === "setting" && (axis.name !== "" || place === 0);
+  const axes = draft.axes.map((axis, place) => (isOther(axis, place) ? { ...axis, name: other(axis.name) } : axis));
   const seen = new Set();
   const different = axes.map((axis) => {
     const isTwice = axis.form === "setting" && axis.name && seen.has(axis.name);

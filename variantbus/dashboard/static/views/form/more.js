@@ -55,15 +55,28 @@ export function moreSection(form) {
   };
   return html`<details class="part moresettings" .open=${live(form.draft.isMoreOpen)}>
     <summary @click=${turn}><h2>More settings</h2><span class="facts">${brief.length > 120 ? `${brief.slice(0, 119)}…` : brief}</span></summary>
-    ${names.length > FILTERED ? html`<input type="search" aria-label="Search the settings" placeholder=${`Search ${names.length} settings`} .value=${live(form.search)} @input=${(event) => form.find(event.target.value)} />` : ""}
+    ${names.length > FILTERED ? searchField(form, names.length) : ""}
     ${shown.length ? html`<div class="many">${shown.map((name) => fieldOfSetting(form, name))}</div>` : names.length ? html`<p class="facts">No setting is called so.</p>` : ""}
     ${ofTheWhole(form)}
   </details>`;
 }
 
+function searchField(form, count) {
+  return html`<input
+    type="search"
+    aria-label="Search the settings"
+    placeholder=${`Search ${count} settings`}
+    .value=${live(form.search)}
+    @input=${(event) => form.find(event.target.value)}
+  />`;
+}
+
 function ofTheWhole(form) {
   const { draft } = form;
-  const line = (field, label, options, hint = "") => labelled(form, field, label, lineInput(form, field, draft[field], (text) => form.change({ [field]: text }), { ...options, hint: Boolean(hint) }), { hint });
+  const line = (field, label, options, hint = "") => {
+    const control = lineInput(form, field, draft[field], (text) => form.change({ [field]: text }), { ...options, hint: Boolean(hint) });
+    return labelled(form, field, label, control, { hint });
+  };
   return html`<h3>The plan</h3>
     <div class="many">
       ${line("seed", "First seed", { mode: "numeric", placeholder: "0" })}
@@ -78,8 +91,10 @@ function skipField(form) {
   const { skip } = form.draft;
   if (skip.text === undefined) return html`<p class="facts">${skip.value.length} rules leave combinations out, as they were.</p>`;
   const set = (text) => form.change({ skip: { text } });
+  if (form.draft.axes.length < 2 && !skip.text) return "";
   const hint = "one rule a line; a rule leaves out what fulfils all of it";
-  return form.draft.axes.length > 1 || skip.text ? labelled(form, "skip", "Combinations to leave out", areaInput(form, "skip", skip.text, set, { placeholder: "cfg_scale = >7, steps = 10", hint: true }), { hint }) : "";
+  const control = areaInput(form, "skip", skip.text, set, { placeholder: "cfg_scale = >7, steps = 10", hint: true });
+  return labelled(form, "skip", "Combinations to leave out", control, { hint });
 }
 
 /** Return what is kept although the form has no field for it, with a way to drop it. */
@@ -90,10 +105,14 @@ export function keptSection(form) {
   const drop = (name) => () => form.change({ kept: Object.fromEntries(kept.filter(([one]) => one !== name)) });
   const clear = () => form.change({ config: Object.fromEntries(Object.entries(draft.config).filter(([name]) => !unused.includes(name))) });
   if (!kept.length && !unused.length && !draft.told.length) return "";
+  const leave = (name) => html`<button type="button" class="plain" @click=${drop(name)}>Leave it out</button>`;
   return html`<section class="part kept" aria-label="Also there" id=${domId("kept")}>
     ${draft.told.map((text) => html`<p>${text}</p>`)}
-    ${kept.map(([name, value]) => html`<p><b>${name}</b> <code>${short(textOf(value))}</code> is kept as it was. <button type="button" class="plain" @click=${drop(name)}>Leave it out</button></p>`)}
-    ${unused.length ? html`<p>${draft.pipeline} ${draft.stage} does not take ${unused.join(", ")}; kept for another stage, and not sent. <button type="button" class="plain" @click=${clear}>Forget</button></p>` : ""}
+    ${kept.map(([name, value]) => html`<p><b>${name}</b> <code>${short(textOf(value))}</code> is kept as it was. ${leave(name)}</p>`)}
+    ${unused.length
+      ? html`<p>${draft.pipeline} ${draft.stage} does not take ${unused.join(", ")}; kept for another stage, and not sent.
+          <button type="button" class="plain" @click=${clear}>Forget</button></p>`
+      : ""}
   </section>`;
 }
 

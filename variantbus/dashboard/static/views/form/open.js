@@ -21,23 +21,26 @@ export function openButton(form) {
   </label>`;
 }
 
-/** Let files be dropped onto an element. */
+/** Let files be dropped anywhere on the page, and show so at an element; return the function that ends this. */
 export function dropzone(element, form) {
+  const ending = new AbortController();
+  const listen = (kind, heard) => document.addEventListener(kind, heard, { signal: ending.signal });
   const hasFile = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   const show = (isOver) => element.classList.toggle("dropping", isOver);
-  element.addEventListener("dragover", (event) => {
+  listen("dragover", (event) => {
     if (!hasFile(event) || !form.draft) return;
     event.preventDefault();
     show(true);
   });
-  element.addEventListener("dragleave", (event) => element.contains(event.relatedTarget) || show(false));
-  element.addEventListener("drop", (event) => {
+  listen("dragleave", (event) => event.relatedTarget || show(false));
+  listen("drop", (event) => {
     show(false);
     if (!hasFile(event) || !form.draft) return;
     event.preventDefault();
     const [file] = event.dataTransfer.files;
     if (file) open(form, file);
   });
+  return () => ending.abort();
 }
 
 async function open(form, file) {
@@ -48,9 +51,11 @@ async function open(form, file) {
       form.take({ ...draftOf(found.definition), origin: file.name.slice(0, 500), told: found.told });
       return say(`${file.name} is in the form`);
     }
-    const place = placeOf(form, found.pipeline);
+    const { model, ...rest } = found.settings;
+    const isOurs = model in form.pipelines; // a picture of the built-in pipeline says so there
+    const place = placeOf(form, isOurs ? model : found.pipeline);
     const known = settingsOf(form.pipelines[place.pipeline]?.[place.stage], {});
-    form.take(withSettings({ ...form.draft, ...place }, found.settings, known));
+    form.take(withSettings({ ...form.draft, ...place }, isOurs ? rest : found.settings, known));
     say(`the settings of ${file.name} are in the form`);
   } catch (error) {
     complain(`${file.name}: ${error.message}`);
@@ -60,7 +65,7 @@ async function open(form, file) {
 /** Return where a picture can be made again: by the program that made it, if that is there; else as the form has it. */
 function placeOf(form, pipeline) {
   const { pipeline: present, stage } = form.draft;
-  const stages = form.pipelines[pipeline] ?? {};
-  const isThere = Object.keys(stages).length && !Object.values(stages).every((one) => one.unavailable) && "prompt" in (Object.values(stages)[0].variables ?? {});
+  const [first] = Object.values(form.pipelines[pipeline] ?? {});
+  const isThere = first && !first.unavailable && "prompt" in (first.variables ?? {});
   return isThere ? placeIn(form.pipelines, pipeline, "txt2img") : { pipeline: present, stage };
 }

@@ -31,7 +31,7 @@ export function planView(route) {
     change, changeAxis, move, find, focus, problem, take, draw, startOver,
   };
   element.className = "newview";
-  dropzone(element, form);
+  const endDrops = dropzone(element, form);
   go(route);
 
   /** Show the form of an address: an empty one, or one with the definition of an experiment in it. */
@@ -137,8 +137,7 @@ export function planView(route) {
   /** Say what is in the way: at its field, or in the card. */
   function refuse(error) {
     form.isAway = Boolean(error.isAway);
-    const place = form.draft && { axes: form.draft.axes.filter((axis) => axis.form !== "setting" || axis.name), config: Object.keys(form.settings), objective: form.draft.objective };
-    const found = form.isAway || !place ? { field: null, text: form.isAway ? `${error.message}. It is asked again by itself.` : error.message } : problemOf(error.message, place);
+    const found = form.isAway ? { field: null, text: `${error.message}. It is asked again by itself.` } : placed(error.message);
     Object.assign(form, { plan: null, problems: found.field ? [found] : [], refused: "" });
     draw();
     if (found.field && element.querySelector(`#${CSS.escape(`${domId(found.field)}-wrong`)}`)) return soonAgain();
@@ -146,6 +145,13 @@ export function planView(route) {
     form.problems = [];
     draw();
     soonAgain();
+  }
+
+  /** Return at which field a refusal belongs. */
+  function placed(message) {
+    if (!form.draft) return { field: null, text: message };
+    const axes = form.draft.axes.filter((axis) => axis.form !== "setting" || axis.name);
+    return problemOf(message, { axes, config: Object.keys(form.settings), objective: form.draft.objective });
   }
 
   /** Look again by itself for what is not there now. */
@@ -171,7 +177,8 @@ export function planView(route) {
       const view = await post("/api/experiments", { definition: { ...definition, name } });
       forget(form.from);
       location.hash = linkTo(["e", view.experiment_id, "grid"]);
-      if (name !== definition.name) addEventListener("hashchange", () => setTimeout(say, 0, `it is called ${name}, as there is another ${definition.name}`), { once: true });
+      const told = () => setTimeout(say, 0, `it is called ${name}, as there is another ${definition.name}`); // on its page
+      if (name !== definition.name) addEventListener("hashchange", told, { once: true });
     } catch (error) {
       refuse(error);
       focus(form.problems[0]?.field ?? "refused");
@@ -195,7 +202,10 @@ export function planView(route) {
 
   function draw() {
     render(
-      html`<div class="bar"><h1>${form.from ? "Run again with changes" : "New experiment"}</h1>${form.draft ? openButton(form) : ""}${form.draft ? html`<button type="button" class="plain" @click=${startOver}>Start over</button>` : ""}</div>
+      html`<div class="bar">
+          <h1>${form.from ? "Run again with changes" : "New experiment"}</h1>
+          ${form.draft ? html`${openButton(form)}<button type="button" class="plain" @click=${startOver}>Start over</button>` : ""}
+        </div>
         ${form.draft ? whole(form, submit, onkeydown) : html`<p class=${form.refused ? "error" : ""}>${form.refused || "asking the runner …"}</p>`}`,
       element,
     );
@@ -209,6 +219,7 @@ export function planView(route) {
     },
     close() {
       isOpen = false;
+      endDrops();
       clearTimeout(timers.ask);
       clearTimeout(timers.again);
     },
@@ -217,10 +228,11 @@ export function planView(route) {
 
 function whole(form, submit, onkeydown) {
   const isAway = Boolean(form.spec?.unavailable) || !form.spec;
+  const isKnown = Object.keys(form.pipelines).length > 0;
   return html`<form class="two" novalidate @submit=${submit} @keydown=${onkeydown}>
     <div class="parts">
       <section class="part" aria-label="What is made">${isAway ? "" : subject(form)}${pipelineChoice(form)}</section>
-      ${form.spec?.unavailable ? unavailableSection(form) : ""}
+      ${isAway && isKnown ? unavailableSection(form) : ""}
       ${isAway ? "" : html`${axesSection(form)}${amountSection(form)}${countsSection(form)}${moreSection(form)}`}
       ${keptSection(form)}
     </div>
