@@ -43,6 +43,7 @@ export function makeBoard(on) {
   function layout(next, nextSizes) {
     const focused = document.activeElement?.closest?.(".grid") === element;
     const key = shape.at(active.column, active.row).key;
+    const isEmpty = !shape.across.length || !shape.down.length;
     [shape, sizes] = [next, nextSizes];
     element.style.setProperty("--cell", `${sizes.cell}px`);
     element.style.setProperty("--side", `${sizes.side}px`);
@@ -56,6 +57,7 @@ export function makeBoard(on) {
     for (const one of [...heads.values(), ...[...lines.values()].map((line) => line.element)]) one.remove();
     heads.clear();
     lines.clear();
+    if (isEmpty) active = { column: 0, row: 0 };
     active = inside((key && shape.find?.(key)) || active);
     on.drawCorner(corner);
     paint();
@@ -193,7 +195,7 @@ export function makeBoard(on) {
     focus,
     drawHeads,
     drawCells,
-    /** Return the part that is in sight, to come back to it. */
+    /** Return how many rows are in sight. */
     page: () => Math.max(1, Math.floor((element.clientHeight - sizes.head) / sizes.cell)),
     spotOf,
     placeOf: (one) => places.get(one),

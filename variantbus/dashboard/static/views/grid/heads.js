@@ -9,6 +9,7 @@ const LINES = 3; // of a heading, at most
 const FACTS = 20; // pixels of the line below a value
 const LINE = 20;
 const PADDING = 14;
+const ARROW = 14; // behind the name of an axis
 const SIDE = { least: 56, most: 220, share: 0.34 }; // of the headings of rows; the share is that of a narrow window
 
 /** Return what is drawn on headings: `{ head(element, entry, isRow), corner(element), words(entry), names, height, side }`. */
@@ -26,7 +27,7 @@ export function headsOf(open, axes, settings, { cell, width, fontSize }) {
   const widest = Math.max(...axes.down.map((entry) => Math.max(...[...text(entry).lines, text(entry).small].map((line) => widthOf(line, fontSize)))), 0);
   const corner = cornerOf(definition, axes, settings, isOneSeed && seeded[0]);
   // the names of the axes take no more than a narrow window can spare
-  const named = Math.min(Math.max(...corner.map((line) => widthOf(line.text, fontSize))), 0.2 * width);
+  const named = Math.min(Math.max(...corner.map((line) => widthOf(line.text, fontSize) + ARROW * scale)), 0.25 * width);
   return {
     height: Math.max(lines * LINE * scale + (hasFacts ? FACTS * scale : 0), corner.length * LINE * scale) + PADDING * scale,
     side: Math.round(Math.max(SIDE.least * scale, Math.min(Math.max(widest, named) + (PADDING + 4) * scale, SIDE.most * scale, Math.max(SIDE.share * width, SIDE.least * scale)))),

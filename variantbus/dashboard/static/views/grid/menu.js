@@ -8,7 +8,7 @@ const NEAR = 6; // pixels, up to which a press is no drag
 /** Open the menu of a heading; `acts` are `{ text, symbol, act }`. It closes by Escape, or by a press anywhere else. */
 export function openMenu(heading, label, acts) {
   const element = document.createElement("div");
-  element.className = "menu";
+  element.className = "headmenu";
   element.popover = "auto";
   element.setAttribute("role", "dialog");
   element.setAttribute("aria-label", label);

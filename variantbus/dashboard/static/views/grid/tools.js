@@ -6,7 +6,7 @@ import { isShared } from "../../data/api.js";
 import { valueText } from "../../data/values.js";
 import { SIZES } from "./settings.js";
 
-const SORTS = [["plan", "in the order of the plan"], ["best", "best first"], ["fast", "fastest first"]];
+const SORTS = [["plan", "order of the plan"], ["best", "best first"], ["fast", "fastest first"]];
 const FILTERS = [["", "all values"], ["failed", "with failures"], ["warned", "with warnings"], ["unrated", "not rated yet"]];
 
 /** Return the line; `on` has the functions of its buttons, `isOpen` is whether a narrow window shows all of it. */
@@ -18,24 +18,29 @@ export function toolbar({ settings, size, colours, range, hidden, shared, fixed,
     <div class="how">
       <span class="sizes">
         <input type="range" min=${SIZES.least} max=${SIZES.most} .value=${live(String(size.pixels))} aria-label="Size of pictures" @input=${(event) => on.resize(Number(event.target.value))} />
-        <button class="plain" aria-pressed=${size.isFit} title="As wide as the window" @click=${on.fit}>${icon("fit")}<span>Fit</span></button>
+        <button class="plain" aria-pressed=${size.isFit} aria-label="Fit" title="As wide as the window" @click=${on.fit}>${icon("fit")}${words("Fit")}</button>
       </span>
       ${choice("Order", settings.sort, sorts, (sort) => on.set({ sort }))} ${choice("Show", settings.filter, FILTERS, (filter) => on.set({ filter }))}
       <label class="colours">${icon("palette")} ${choice("Colour by", settings.colour, colours, (colour) => on.set({ colour }))}</label>
       ${range ? legend(range) : ""}
-      <button title="Swap rows and columns" @click=${() => on.set({ isTurned: !settings.isTurned })}>${icon("swap")}Turn</button>
-      <button ?hidden=${isShared} @click=${on.save}>${icon("download")}Save</button>
+      <button aria-label="Turn" title="Swap rows and columns" @click=${() => on.set({ isTurned: !settings.isTurned })}>${icon("swap")}${words("Turn")}</button>
+      <button aria-label="Save" title="Save the pictures as one file" ?hidden=${isShared} @click=${on.save}>${icon("download")}${words("Save")}</button>
       ${hidden ? html`<button @click=${on.showAll}>${icon("eye")}Show all (${hidden} hidden)</button>` : ""}
     </div>
     ${Object.keys(shared).length ? html`<span class="shared" title="the same in all of them">${valueText(shared)}</span>` : ""}
     ${Object.keys(fixed).length ? html`<span class="shared fixed">${valueText(fixed)}</span>` : ""}
     <span class="space"></span>
     <div class="acts" ?hidden=${isShared}>
-      ${totals?.failed ? html`<button @click=${on.retry}>${icon("retry")}Retry failed (${totals.failed})</button>` : ""}
-      <button @click=${on.extend}>${icon("plus")}Extend</button>
-      ${left > 0 ? html`<button @click=${() => on.cancel(left)}>${icon("stop")}Cancel</button>` : ""}
+      ${totals?.failed ? html`<button aria-label=${`Retry failed (${totals.failed})`} @click=${on.retry}>${icon("retry")}${words("Retry failed")}(${totals.failed})</button>` : ""}
+      <button aria-label="Extend" title="More values or seeds" @click=${on.extend}>${icon("plus")}${words("Extend")}</button>
+      ${left > 0 ? html`<button aria-label="Cancel" title="Cancel the jobs that are left" @click=${() => on.cancel(left)}>${icon("stop")}${words("Cancel")}</button>` : ""}
     </div>
   </div>`;
+}
+
+/** Return the words of a button, which a window without room for them leaves to its icon. */
+function words(text) {
+  return html`<span class="words">${text}</span>`;
 }
 
 function choice(label, value, options, take) {
