@@ -46,6 +46,8 @@ def test_all_that_a_page_asks_for_is_answered(deployment: Deployment) -> None:
     wait_until(lambda: view_of(learning, name).status == "completed", what="the end")
 
     assert status == 201
+    (row,) = json.loads(page.ask("GET", f"/api/overviews?id={name}&id=nobody")[1])["overviews"]
+    assert (row["experiment"]["definition"], row["unrated"]) == ({"variable": {"name": "cfg_scale"}}, 2)
     one = f"/api/experiments/{name}"
     snapshot = json.loads(page.ask("GET", f"{one}/snapshot")[1])
     pictures_made = [image["sha256"] for cell in snapshot["cells"] for image in cell["images"]]

@@ -85,8 +85,11 @@ class Services:
         return {"names": [one["experiment_name"] for one in reply["experiments"]]}
 
     def overviews(self, experiment_ids: list[str]) -> Any:
-        """Return what a list shows of some experiments."""
-        return self._ask("experiment.overview", {"experiment_ids": experiment_ids})
+        """Return what a list shows of some experiments, of their definitions only what a row tells."""
+        reply = self._ask("experiment.overview", {"experiment_ids": experiment_ids})
+        for one in reply["overviews"]:
+            one["experiment"]["definition"] = in_short(one["experiment"]["definition"])
+        return reply
 
     def experiment(self, experiment_id: str) -> Any:
         """Return an experiment with its variants."""
@@ -226,6 +229,14 @@ def _cut(parts: Iterator[bytes], left: int) -> Iterator[bytes]:
         left -= len(part)
         if left <= 0:
             return
+
+
+def in_short(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return of a definition the names of its variables and what decides it: a workflow or many values are long."""
+    short: dict[str, Any] = {key: definition[key] for key in ("objective", "mode") if key in definition}
+    if definition.get("variable"):
+        return {**short, "variable": {"name": definition["variable"]["name"]}}
+    return {**short, "variables": [{"name": one["name"]} for one in definition.get("variables", ())]}
 
 
 def definition_of(body: Any) -> ExperimentDefinition:
