@@ -191,11 +191,44 @@ def made(tier: str, *chances: float, **more: object) -> dict[str, object]:
 )
 def test_the_headline_says_no_more_than_is_known(page: Page, recommendation: dict[str, object], headline: str) -> None:
     """In plain words, from the tier and the chances."""
-    page.route("**/*", lambda route: route.fulfill(path=SCRIPTS / route.request.url.split("/static/")[1]))
-    page.route("**/", lambda route: route.fulfill(content_type="text/html", body='<meta name="token" content="">'))
-    page.goto("http://page.invalid/")
+    open_modules(page)
     script = """async (made) => {
         const { headline, rivals } = await import("/static/experiment/verdict.js");
         return headline(made, rivals(made).winner, "cfg");
     }"""
     assert page.evaluate(script, recommendation) == headline
+
+
+def test_what_is_shown_of_many_values_and_jobs(page: Page) -> None:
+    """The likeliest of more than 60 values until all are wanted; the best so far of a search, in the order of time."""
+    open_modules(page)
+    many = made("some", *(1 / (place + 2) for place in range(100)))
+    script = """async (made) => {
+        const { rowsOf } = await import("/static/views/answer/table.js");
+        const look = (more) => rowsOf(made, new Map(), { sort: "value", isDown: false, isAll: false, ...more });
+        const names = ({ shown, hidden }) => [shown.map((one) => one.value), hidden];
+        return [look({}), look({ sort: "mean", isDown: true }), look({ isAll: true })].map(names);
+    }"""
+    first, by_mean, everything = page.evaluate(script, many)
+    assert first == [list(range(1, 21)), 80]
+    assert by_mean == [list(range(1, 21)), 80], "of those the best mean first"
+    assert everything == [list(range(1, 101)), 0]
+
+    script = """async () => {
+        const { stepsOf } = await import("/static/views/search/steps.js");
+        const cell = (state, finishedAt, seconds) => ({ state, finishedAt, seconds, metrics: {}, images: [] });
+        const cells = [["0.0", cell("completed", 30, 2)], ["1.0", cell("completed", 10, 4)], ["2.0", cell("failed", 20)],
+            ["1.1", cell("completed", 40, 3)], ["3.0", cell("queued")], ["4.0", cell("running")]];
+        const { ended, ahead } = stepsOf(new Map(cells), new Map(), { objective: "minimize seconds", isMinimized: true });
+        return [ended.map((one) => [one.key, one.best, one.isBest]), ahead.map((one) => one.key)];
+    }"""
+    ended, ahead = page.evaluate(script)
+    assert ended == [["1.0", 4, True], ["2.0", 4, False], ["0.0", 2, True], ["1.1", 2, False]]
+    assert ahead == ["4.0", "3.0"], "what runs comes before what waits"
+
+
+def open_modules(page: Page) -> None:
+    """Open an empty page that can import the modules of the dashboard, without any service."""
+    page.route("**/*", lambda route: route.fulfill(path=SCRIPTS / route.request.url.split("/static/")[1]))
+    page.route("**/", lambda route: route.fulfill(content_type="text/html", body="<!doctype html>"))
+    page.goto("http://page.invalid/")

@@ -17,7 +17,8 @@ export function rivals(made) {
   const sign = isMinimized(made) ? -1 : 1;
   const tried = placed(made).filter((one) => one.n && one.mean !== null);
   const better = (one, other) => sign * (other.mean - one.mean);
-  const winner = tried.find((one) => isChosen(made, one)) ?? [...tried].sort(better)[0] ?? null;
+  const possible = tried.filter((one) => one.p_best === null || one.p_best > 0); // not what is too slow to count
+  const winner = tried.find((one) => isChosen(made, one)) ?? [...(possible.length ? possible : tried)].sort(better)[0] ?? null;
   const others = tried.filter((one) => one.index !== winner?.index);
   others.sort((one, other) => (other.p_best ?? 0) - (one.p_best ?? 0) || better(one, other));
   return { winner, rival: others[0] ?? null };
@@ -47,7 +48,7 @@ export function moreText(made) {
 /**
  * Return the one thing that helps now: `{ act, ... }`, or null where there is nothing to do but wait.
  *
- * `act` is "retry", "decide" (with `to`, what can decide instead), "rate", "seeds" (with `seeds`), "look", or "apply".
+ * `act` is "retry", "decide" (with `to`, what can decide instead), "rate", "seeds" (with `seeds`), "again", "look", or "apply".
  * `now` is `{ made, status, isOfPeople, open, metrics }`: `open` is how many pictures nobody has judged, `metrics` what jobs report.
  */
 export function helps({ made, status, isOfPeople, open, metrics }) {
@@ -60,7 +61,7 @@ export function helps({ made, status, isOfPeople, open, metrics }) {
   if (isOfPeople && (open || made?.objective === "preference")) return { act: "rate" };
   if (left || status.search?.state === "searching") return { act: "look" };
   if (made?.value && made.tier === "some" && !made.more) return { act: "apply" }; // more would not decide
-  return { act: "seeds", seeds: seedsFor(made) };
+  return status.search ? { act: "again" } : { act: "seeds", seeds: seedsFor(made) };
 }
 
 /** Return what can decide where the objective has nothing to go by. */

@@ -40,6 +40,8 @@ function first(next, { id, status, made, apply }) {
       return button("swap", `Let ${objectiveText(next.to)} decide`, () => decideBy(id, { objective: next.to }));
     case "seeds":
       return button("plus", `Run ${next.seeds} more ${next.seeds === 1 ? "seed" : "seeds"} of each value`, () => addSeeds(id, status, next.seeds));
+    case "again":
+      return link(linkTo(["new"], { from: id }), "retry", "Search again with a larger budget");
     default:
       return status.search?.state === "searching" ? link(linkTo(["e", id, "search"]), "search", "See the search") : link(linkTo(["e", id, "grid"]), "grid", "See the pictures");
   }

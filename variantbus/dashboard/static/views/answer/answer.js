@@ -40,13 +40,14 @@ export function answerView(id) {
   async function ask() {
     if (isAsked) return;
     isAsked = true;
+    const open = state.open;
     try {
-      state.open.recommendation = await get(of(id, "recommendation"));
+      open.recommendation = await get(of(id, "recommendation"));
       failed = "";
     } catch (error) {
       failed = error.message;
     }
-    draw();
+    if (state.open === open) draw();
   }
 
   /** Draw all of it; what only follows from the mouse is drawn by itself. */
@@ -120,7 +121,7 @@ export function answerView(id) {
       drawCurve();
     };
     if (pointed !== null && pointed >= (made?.estimates.length ?? 0)) pointed = null;
-    render(made && hasCurve(made) ? curve({ made, variable, points, scale, at: pointed, point, open }) : "", parts.curve);
+    render(isKnown(made) && hasCurve(made) ? curve({ made, variable, points, scale, at: pointed, point, open }) : "", parts.curve);
   }
 
   function drawHeat() {
@@ -130,12 +131,12 @@ export function answerView(id) {
       map = { ...map, ...part };
       drawHeat();
     };
-    render(made?.estimates.length ? heat({ made, winner, look: map, change, open }) : "", parts.heat);
+    render(isKnown(made) ? heat({ made, winner, look: map, change, open }) : "", parts.heat);
   }
 
   function drawRest() {
     const { made, status, scale, variable, variants, points } = known;
-    if (!made) return render("", parts.rest);
+    if (!isKnown(made)) return render("", parts.rest);
     const lines = reasons(made, status.search);
     const change = (other) => {
       look = other;
@@ -175,6 +176,7 @@ export function answerView(id) {
       isAsked = false;
       if (state.open?.status) ask();
     }
+    if (changes.has("recommendation")) failed = ""; // what was in the way is over
     if (changes.has("all") || NOW.some((one) => changes.has(one))) draw();
     else if (!timer && [...changes].some((one) => one === "ratings" || one === "variants" || one.startsWith("cell "))) timer = setTimeout(draw, PAUSE);
   }
@@ -189,6 +191,11 @@ function spoken(sentence, hasWinner) {
   const said = clauses.filter(isSaid).join("; ");
   const text = clauses.filter((clause) => !isSaid(clause)).join("; ");
   return { heard: said && text ? `${said}; ` : said, text };
+}
+
+/** Return whether an answer tells anything of any value. */
+function isKnown(made) {
+  return Boolean(made?.estimates.some((one) => one.mean !== null));
 }
 
 /** Return what helps now. */

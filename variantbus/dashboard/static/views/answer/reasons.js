@@ -6,6 +6,7 @@ import { inOrder, isRuledOut, shortened } from "../../experiment/scores.js";
 import { matters } from "./effects.js";
 
 const NAMED = 12; // values in a line; more are counted
+const WITHOUT = { stars: "Not rated yet", preference: "Not compared yet" };
 const LIKELY = 0.5; // that two variables depend on each other: less is not worth a word
 const LONGEST = 40; // characters of a prompt
 
@@ -20,7 +21,7 @@ export function reasons(made, search) {
     ["Depend on each other", together.map((one) => `${one.names.join(" with ")} (${percent(one.probability)})`)],
     ["May be the best", likely.map((one) => `${named(one.value)} (${percent(one.p_best)})`)],
     ["Ruled out, each with less than 5 %", known.filter(isRuledOut).map((one) => named(one.value))],
-    ["Never tried", ordered.filter((one) => !one.n).map((one) => named(one.value))],
+    [WITHOUT[made.objective] ?? "Never tried", ordered.filter((one) => !one.n).map((one) => named(one.value))],
     ["Better takes longer", (made.pareto ?? []).map((one) => `${named(one.value)} (${numberText(one.seconds)} s, ${numberText(one.mean)})`)],
     ["Single prompts", (made.blocks ?? []).map(underPrompt)],
   ];

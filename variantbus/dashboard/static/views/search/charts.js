@@ -110,7 +110,7 @@ export function strip({ axis, ended, ahead, budget, winner, valueOf, open }) {
       ${axis.values.map((value, place) => svg`<line class="tick" x1="0" x2="100%" y1=${down(value)} y2=${down(value)} />
         ${place % every === 0 ? svg`<text class="label" x="-8" y=${down(value)} dy=".3em" text-anchor="end">${shortened(valueText(value), LONGEST)}</text>` : ""}`)}
       ${best === undefined ? "" : svg`<line class="best" x1="0" x2="100%" y1=${down(best)} y2=${down(best)} />`}
-      ${jobs.filter((one) => valueOf(one.variant) !== undefined).map((one) => dot(one, jobs.indexOf(one)))}
+      ${jobs.map((one, number) => (valueOf(one.variant) === undefined ? "" : dot(one, number)))}
       ${jobNumbers(most, across)}
     </svg></figure>`;
 }
