@@ -217,9 +217,11 @@ def test_what_is_shown_of_many_values_and_jobs(page: Page) -> None:
     script = """async () => {
         const { stepsOf } = await import("/static/views/search/steps.js");
         const cell = (state, finishedAt, seconds) => ({ state, finishedAt, seconds, metrics: {}, images: [] });
-        const cells = [["0.0", cell("completed", 30, 2)], ["1.0", cell("completed", 10, 4)], ["2.0", cell("failed", 20)],
-            ["1.1", cell("completed", 40, 3)], ["3.0", cell("queued")], ["4.0", cell("running")]];
-        const { ended, ahead } = stepsOf(new Map(cells), new Map(), { objective: "minimize seconds", isMinimized: true });
+        const cells = [["0.0", cell("completed", 30, 2)], ["1.0", cell("completed", 10, 4)],
+            ["2.0", cell("failed", 20)], ["1.1", cell("completed", 40, 3)],
+            ["3.0", cell("queued")], ["4.0", cell("running")]];
+        const by = { objective: "minimize seconds", isMinimized: true };
+        const { ended, ahead } = stepsOf(new Map(cells), new Map(), by);
         return [ended.map((one) => [one.key, one.best, one.isBest]), ahead.map((one) => one.key)];
     }"""
     ended, ahead = page.evaluate(script)

@@ -41,8 +41,10 @@ export function answerView(id) {
     if (isAsked) return;
     isAsked = true;
     const open = state.open;
+    const before = open.recommendation;
     try {
-      open.recommendation = await get(of(id, "recommendation"));
+      const found = await get(of(id, "recommendation"));
+      if (open.recommendation === before) open.recommendation = found; // else a newer one has come by an event
       failed = "";
     } catch (error) {
       failed = error.message;
@@ -85,7 +87,7 @@ export function answerView(id) {
       drawTop();
     };
     const settings = winner && meaningOf(status.definition, variable, winner.value);
-    const { heard, text } = spoken(failed || made?.sentence || "…", Boolean(winner));
+    const text = spoken(failed || made?.sentence || "…", Boolean(winner));
     render(
       html`<div class=${winner ? "hero" : "hero nothing"}>
         ${winner ? html`<div class="pictures">${pair({ id, made, winner, rival, repeats: shared, at, variable, turn })}</div>` : ""}
@@ -93,7 +95,7 @@ export function answerView(id) {
           <h2 class="headline" title=${winner ? namedValue(winner.value, variable) : ""}>${made || failed ? headline(made, winner, variable) : "…"}</h2>
           ${settings ? html`<p class="stands">${settings}</p>` : ""}
           ${winner ? chances(made, winner) : ""}
-          <p class=${failed || made?.problem ? "answer problem" : "answer"} role="status"><span class="heard">${heard}</span>${text}</p>
+          <p class=${failed || made?.problem ? "answer problem" : "answer"} role="status">${text}</p>
           ${isShared ? "" : actions(next, { id, status, made, more: made ? moreText(made) : "", card: winner && content(), apply })}
           ${isShared ? "" : objectiveChoice(id)}
           ${job === null ? "" : application(id, job, () => ((job = null), drawTop()))}
@@ -184,13 +186,18 @@ export function answerView(id) {
   return { element, update, close: () => clearTimeout(timer) };
 }
 
-/** Return a sentence in two parts: what the headline and the numbers below it say already, which is only read out, and all else. */
+/** Return a sentence of which is only read out what the headline and the numbers below it say already. */
 function spoken(sentence, hasWinner) {
-  const clauses = sentence.split("; ");
   const isSaid = (clause) => hasWinner && / that it is best, [^()]+\)$|^about .* would decide$/.test(clause);
-  const said = clauses.filter(isSaid).join("; ");
-  const text = clauses.filter((clause) => !isSaid(clause)).join("; ");
-  return { heard: said && text ? `${said}; ` : said, text };
+  const heard = (text) => html`<span class="heard">${text}</span>`;
+  let isFirst = true; // of what is seen
+  return sentence.split("; ").map((clause, place) => {
+    const before = place ? "; " : "";
+    if (isSaid(clause)) return heard(`${before}${clause}`);
+    const shown = isFirst ? html`${heard(before)}${clause}` : `${before}${clause}`;
+    isFirst = false;
+    return shown;
+  });
 }
 
 /** Return whether an answer tells anything of any value. */
