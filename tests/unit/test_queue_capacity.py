@@ -189,3 +189,12 @@ def test_nobody_knows_when_a_queue_goes_on() -> None:
     assert queue.eta(0, now=0.0) is None
     queue.unreachable, queue.paused = "", True
     assert queue.eta(0, now=0.0) is None
+
+
+def test_the_queues_are_listed_with_their_pipelines() -> None:
+    """Also those of pipelines that are not installed any more, once something was asked of them."""
+    queues = PipelineQueues({"a": 1}, 2, 100)
+    gone = queues["gone"]
+
+    assert queues.all() == [("a", queues["a"]), ("gone", gone)]
+    assert gone.concurrency == 2
