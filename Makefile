@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 EQUIPPED := $(VENV)/.equipped
 
-.PHONY: help install tools demo test unit integration acceptance browser coverage contract screenshots fuzz chaos bitflips simulate bench soak year stall interop lint format lock clean
+.PHONY: help install tools demo test unit integration acceptance browser coverage contract screenshots fuzz chaos bitflips simulate bench soak pagesoak year stall interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -108,6 +108,11 @@ SOAK_SECONDS ?= 3600
 
 soak: tools ## Load all processes for SOAK_SECONDS (default 3600), and see whether their memory stays flat.
 	$(BIN)/python -m benchmarks.soak --seconds $(SOAK_SECONDS)
+
+PAGE_SECONDS ?= 1800
+
+pagesoak: tools ## Keep a page open for PAGE_SECONDS (default 1800) of events and views, and see whether its memory stays flat.
+	VARIANTBUS_TEST_SOAK_SECONDS=$(PAGE_SECONDS) $(BIN)/python -m pytest tests/browser/test_soak.py
 
 # The libraries bring their binaries along, so no script of theirs has to run. Those of the Ruby client are packages of the
 # system: apt install ruby ruby-ffi-rzmq ruby-msgpack

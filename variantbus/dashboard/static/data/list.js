@@ -30,6 +30,7 @@ export function listOf(told) {
   let known = new Set(); // the ids
   let stale = new Set(); // the ids of rows to be asked for again
   const changedAt = new Map(); // id -> when its row changed
+  const gone = new Set(); // ids that were dropped while a request for ids was under way, which may still have them
   const list = { query: { search: "", state: "", sort: ORDERS[0], isArchived: false }, ids: [], total: 0, rows: new Map(), isLoaded: false, error: "" };
 
   /** Show the list of a search, a state, an order, and of what is archived or not; keep it current until `leave`. */
@@ -63,9 +64,12 @@ export function listOf(told) {
     clearTimeout(timer);
     timer = 0;
     const mine = ++asked;
+    gone.clear();
     try {
-      const { ids, total } = await get(`/api/experiments?${wordsOf(list.query)}`);
+      const found = await get(`/api/experiments?${wordsOf(list.query)}`);
       if (mine !== asked) return;
+      const ids = found.ids.filter((id) => !gone.has(id));
+      const total = found.total - (found.ids.length - ids.length);
       known = new Set(ids);
       Object.assign(list, { ids, total, isLoaded: true, error: "" });
       fetchRows();
@@ -137,6 +141,7 @@ export function listOf(told) {
 
   /** Show an experiment no more: it is deleted, or in the other list. */
   function drop(id) {
+    gone.add(id);
     if (forget(id)) told();
   }
 
