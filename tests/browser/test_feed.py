@@ -31,7 +31,7 @@ def test_many_tabs_are_live_each_on_its_own_experiment(browser: Browser, deploym
     for name in names:
         params = {"experiment_id": name, "definition": {**DEFINITION, "name": name}}
         deployment.learning.ask("experiment.create", params, ExperimentView)
-    with closing(browser.new_context()) as context:
+    with closing(browser.new_context(viewport={"width": 1400, "height": 1800})) as context:
         if script:
             context.add_init_script(script)
         tabs = [context.new_page() for _ in names]
@@ -81,9 +81,10 @@ def test_a_page_that_is_loaded_while_the_learning_service_is_away_says_so(page: 
     """It is not live, and comes up by itself; "reused" and warnings are there after a load, too."""
     warned = program(values=1, jobs=1).replace("[variable]", 'objective = "charm"\n[variable]')
     plans = [warned, pictures(values=1, jobs=1), pictures(values=1, jobs=1)]  # the last one's result is there already
-    names = [submit(deployment.workspace, plan) for plan in plans]
-    for name in names:
-        wait_for_jobs(deployment.learning, name, 1)
+    names = []
+    for plan in plans:
+        names.append(submit(deployment.workspace, plan))
+        wait_for_jobs(deployment.learning, names[-1], 1)
     deployment.learning.kill()
 
     page.goto(f"{deployment.url}/#/e/{names[2]}/grid")

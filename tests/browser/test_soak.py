@@ -98,14 +98,13 @@ def test_the_memory_of_a_page_stays_flat(page: Page, deployment: Deployment) -> 
     session = page.context.new_cdp_session(page)
     live_through(page, deployment, pictured, 0)  # what is made once is there then
     live_through(page, deployment, pictured, 1)
-    first = memory_of(session)
-
-    end, number, found = time.monotonic() + SECONDS, 2, [first]
+    end, number, found = time.monotonic() + SECONDS, 2, [memory_of(session)]
     while number < 2 + ROUNDS or time.monotonic() < end:
         live_through(page, deployment, pictured, number)
         found.append(memory_of(session))
         number += 1
 
+    first = found[len(found) // 3]  # from then on the browser has compiled what it will
     assert found[-1].heap - first.heap < MORE, found
     assert found[-1].nodes - first.nodes < NODES, found
     assert found[-1].listeners - first.listeners < LISTENERS, found

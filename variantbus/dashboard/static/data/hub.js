@@ -149,7 +149,13 @@ function experimentOf(data) {
 async function change(path, token, experiments) {
   const headers = { "content-type": "application/json", "x-token": token };
   const body = JSON.stringify({ experiments });
-  return fetch(path, { method: "POST", headers, body }).then((answer) => answer.ok, () => false);
+  try {
+    const answer = await fetch(path, { method: "POST", headers, body });
+    await answer.text(); // an answer that is not read is kept
+    return answer.ok;
+  } catch {
+    return false;
+  }
 }
 
 function isSame(one, other) {
