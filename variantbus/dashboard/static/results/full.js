@@ -1,13 +1,13 @@
 // A result in full: a picture, a player, a text, or a link that saves it.
 
-import { file, get, media, picture } from "../data/api.js";
+import { base, file, get, media, picture } from "../data/api.js";
 import { html } from "../base/html.js";
 import { textView } from "./files.js";
 import { fileName, kindOf } from "./media.js";
 
 const NEAR = 0.15; // seconds that two players may be apart
 
-/** Return a result in full; what cannot be loaded says so, offers it again, and tells it by the events `unseen` and `seen`. */
+/** Return a result in full; a picture that cannot be loaded says so, by an element `.unseen`, and offers it again. */
 export function fullView(result, label) {
   switch (kindOf(result)) {
     case "picture":
@@ -43,7 +43,7 @@ export function together(stage) {
 
 function pictureView(result, label) {
   const fails = (event) => failed(event.target, result);
-  return html`<img src=${picture(result.sha256, false)} alt=${label} draggable="false" @error=${fails} @load=${loaded} />
+  return html`<img src=${picture(result.sha256, false)} alt=${label} draggable="false" @error=${fails} @load=${(event) => turn(event.target, true)} />
     <div class="unseen" role="alert" hidden><p></p><button @click=${(event) => again(event.target, result)}>Try again</button></div>`;
 }
 
@@ -51,23 +51,18 @@ function pictureView(result, label) {
 async function failed(img, result) {
   const small = picture(result.sha256, true);
   if (img.getAttribute("src") !== small) return void img.setAttribute("src", small);
-  tell(img, "unseen");
-  const reason = await get(small).then(
+  turn(img, false);
+  const reason = await get(small.slice(base.length)).then(
     () => "this browser cannot show it",
     (error) => error.message,
   );
-  if (img.hidden) img.nextElementSibling.querySelector("p").textContent = `The picture is not there: ${reason}`;
+  if (img.isConnected && img.hidden) img.nextElementSibling.querySelector("p").textContent = `The picture is not there: ${reason}`;
 }
 
-function loaded(event) {
-  tell(event.target, "seen");
-}
-
-function tell(img, what) {
+function turn(img, isThere) {
   if (!img.isConnected) return; // another picture is shown meanwhile
-  img.hidden = what === "unseen";
-  img.nextElementSibling.hidden = what === "seen";
-  img.dispatchEvent(new Event(what, { bubbles: true }));
+  img.hidden = !isThere;
+  img.nextElementSibling.hidden = isThere;
 }
 
 function again(button, result) {

@@ -1,7 +1,6 @@
 // Stars and notes for the picture that is seen; a note that is typed waits for its stars, also while other pictures are seen.
 
 import { complain, say } from "../../base/toast.js";
-import { isShared } from "../../data/api.js";
 import { note, rate, ratingOf, reject, undoLast } from "../../feedback/judging.js";
 
 const drafts = new Map(); // hash -> a note that is typed and not sent yet
@@ -18,7 +17,6 @@ export function judgeOf(id, { seen, leave }) {
   }
 
   function judge(send) {
-    if (isShared) return;
     const image = seen();
     if (!image) return complain("Nothing is seen here that could have stars.");
     const text = drafts.get(image.sha256);
@@ -27,7 +25,6 @@ export function judgeOf(id, { seen, leave }) {
   }
 
   function undo() {
-    if (isShared) return;
     if (undoLast(id) === null) say("There are no stars to take back.");
   }
 

@@ -6,17 +6,24 @@ import { icon } from "../../base/icons.js";
 import { durationText, numberText } from "../../base/text.js";
 import { complain, say } from "../../base/toast.js";
 import { toToml } from "../../base/toml.js";
-import { isShared } from "../../data/api.js";
 import { differences } from "../../data/settings.js";
 import { stringify, valueText } from "../../data/values.js";
 import { filesView } from "../../results/files.js";
 
 /**
  * Return the panel. `subject` is what is shown: `{ cell, settings, files, definition }`; `reference` `{ settings, label }`
- * of what it is compared with, or null; `known` what the runner says of its job; `retry(isAll)` runs failed jobs again.
+ * of what it is compared with, or null; `known` what the runner says of its job.
  */
-export function panelOf(subject, reference, known, retry) {
-  return html`${settingsOf(subject, reference, known?.job)} ${resultOf(subject.cell)} ${filesOf(subject)} ${jobPart(subject, known, retry)}`;
+export function panelOf(subject, reference, known) {
+  return html`${settingsOf(subject, reference, known?.job)} ${resultOf(subject.cell)} ${filesOf(subject)} ${jobPart(subject, known)}`;
+}
+
+/** Return the buttons that run a failed job, or all failed ones of its value, again: `retry(isAll)`. */
+export function retryButtons({ failedOfValue: count }, retry) {
+  return html`<div class="row">
+    <button @click=${() => retry(false)}>${icon("retry")} Run this job again</button>
+    ${count > 1 ? html`<button @click=${() => retry(true)}>All ${count} failed ones of this value</button>` : ""}
+  </div>`;
 }
 
 function settingsOf({ settings, definition }, reference, job) {
@@ -61,7 +68,7 @@ function filesOf({ files, image }) {
   </details></section>`;
 }
 
-function jobPart({ cell, definition, failedOfValue }, known, retry) {
+function jobPart({ cell, definition }, known) {
   const job = known?.job;
   const warnings = cell?.warnings ?? [];
   const lines = [
@@ -79,19 +86,11 @@ function jobPart({ cell, definition, failedOfValue }, known, retry) {
   return html`<section>
     <h3>Job</h3>
     ${cell?.error ? html`<pre class="error">${cell.error}</pre>` : ""}
-    ${cell?.state === "failed" && !isShared ? retryButtons(failedOfValue, retry) : ""}
     ${warnings.map((one) => html`<p class="warn">${icon("warn")} ${one}</p>`)}
     ${list(lines)}
     ${known?.error ? html`<p class="facts">More is not known: ${known.error}</p>` : ""}
     ${used.length ? html`<h3>What the server used</h3>${list(used.map(([name, value]) => [name, settingText(value)]))}` : ""}
   </section>`;
-}
-
-function retryButtons(count, retry) {
-  return html`<div class="row">
-    <button @click=${() => retry(false)}>${icon("retry")} Run this job again</button>
-    ${count > 1 ? html`<button @click=${() => retry(true)}>All ${count} failed ones of this value</button>` : ""}
-  </div>`;
 }
 
 function list(lines) {

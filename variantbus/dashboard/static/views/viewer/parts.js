@@ -3,7 +3,7 @@
 import { classMap, html, live, nothing } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
 import { numberText } from "../../base/text.js";
-import { file } from "../../data/api.js";
+import { file, isShared } from "../../data/api.js";
 import { repeats, state } from "../../data/state.js";
 import { conditionText, valueKey, valueText } from "../../data/values.js";
 import { waiting } from "../../feedback/judging.js";
@@ -79,6 +79,7 @@ export function rivalOf(other, act) {
 /** Return the stars and the note of a picture. */
 export function starsOf(one, rating, judge) {
   const given = rating?.stars ?? 0;
+  if (isShared) return html`<p class="rate">${given ? html`<span class="stars" role="img" aria-label=${`${given} of 5 stars`}>${"★".repeat(given)}${"☆".repeat(5 - given)}</span> ${rating.note}` : ""}</p>`;
   const { count, trouble } = waiting();
   return html`<div class="rate" role="group" aria-label=${`Stars for ${one.name}, ${one.condition}`}>
     <div class="five">
@@ -90,7 +91,7 @@ export function starsOf(one, rating, judge) {
     <button title="Reject: one star" ?disabled=${!one.image} @click=${judge.refuse}>${icon("close")}<span class="word">Reject</span></button>
     <button title="Undo the newest stars" @click=${judge.undo}>${icon("undo")}<span class="word">Undo</span></button>
     <input
-      class="note" aria-label="Note" placeholder=${rating ? "a note" : "a note, sent with the stars"} maxlength="2000" ?disabled=${!one.image}
+      class="note" aria-label="Note" placeholder="a note" title=${rating ? "" : "It is kept with the stars."} maxlength="2000" ?disabled=${!one.image}
       .value=${live(judge.draftOf(one.image) ?? rating?.note ?? "")} @input=${(event) => judge.typed(event.target.value)} @change=${judge.send} @keydown=${judge.key}
     />
     <span class="facts" role="status">${count ? `${count} on the way${trouble ? `: ${trouble}` : ""}` : ""}</span>

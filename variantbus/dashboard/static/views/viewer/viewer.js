@@ -12,7 +12,7 @@ import { kindOf } from "../../results/media.js";
 import { judgeOf } from "./judge.js";
 import { jobOf } from "./jobs.js";
 import { asked } from "./keys.js";
-import { panelOf } from "./panel.js";
+import { panelOf, retryButtons } from "./panel.js";
 import { barOf, rivalOf, starsOf } from "./parts.js";
 import { STEPS, lineThrough, locate, step, stepBoth } from "./places.js";
 import { stageOf } from "./stage.js";
@@ -22,6 +22,7 @@ import { rivalsOf, subjectOf, whole, wordOf } from "./subject.js";
 const CELL = /^\d+\.\d+$/;
 const PANEL = "viewer panel"; // whether it is open, kept for the next picture
 const WIDE = "(min-width: 60rem)";
+const CHANGES = new Set(["rate", "reject", "undo", "write"]); // what a shared page cannot do
 const WARM = 12; // pictures that are loaded ahead
 
 /**
@@ -47,9 +48,8 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
   dialog.className = "viewer";
   dialog.tabIndex = -1;
   dialog.setAttribute("aria-label", "Picture");
-  dialog.addEventListener("keydown", onkey);
+  document.addEventListener("keydown", onkey); // a button that vanishes leaves the focus outside of the dialog
   dialog.addEventListener("cancel", (event) => (event.preventDefault(), leave()));
-  for (const what of ["seen", "unseen"]) dialog.addEventListener(what, () => dialog.classList.toggle("unseen", what === "unseen"));
   if (isAbove) history.replaceState({ ...history.state, isAbove: true }, "");
   document.body.append(dialog);
   draw();
@@ -76,13 +76,19 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
     return html`
       ${barOf(one, two, { isOpen: isPanel, act: acts })}
       <div class="scene">
-        ${stage.template(shown, wordOf(one) ? html`<p class="word">${wordOf(one)}</p>` : filesView(one.files))}
+        ${stage.template(shown, otherwise(one))}
         <button class="go before" aria-label="The picture before" @click=${() => move([isRow ? -1 : 0, isRow ? 0 : -1])}>‹</button>
         <button class="go next" aria-label="The next picture" @click=${() => move([isRow ? 1 : 0, isRow ? 0 : 1])}>›</button>
       </div>
       ${isPanel ? html`<aside tabindex="0" aria-label="Settings and job">${panel(one, two)}</aside>` : ""}
-      <div class="below">${two ? rivalOf(two, acts) : ""}${isShared ? "" : starsOf(seen, seen.image && ratingOf(seen.image.sha256), judge)}</div>
+      <div class="below">${two ? rivalOf(two, acts) : ""}${starsOf(seen, seen.image && ratingOf(seen.image.sha256), judge)}</div>
       ${film(one, two)}`;
+  }
+
+  /** Return what stands in the place of a picture. */
+  function otherwise(one) {
+    if (!wordOf(one)) return filesView(one.files);
+    return html`<div class="instead"><p class="word">${wordOf(one)}</p>${one.cell?.state === "failed" && !isShared ? retryButtons(one, (isAll) => retry(one, isAll)) : ""}</div>`;
   }
 
   function absent() {
@@ -92,7 +98,7 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
 
   function panel(one, two) {
     const known = one.cell?.jobId && !isShared ? jobOf(one.cell.jobId, one.cell.state, draw) : null;
-    return panelOf(one, two ? referenceOf(two) : neighbour(), known, (isAll) => retry(one, isAll));
+    return panelOf(one, two ? referenceOf(two) : neighbour(), known);
   }
 
   /** Return what its settings are compared with: the one before it in its line, or the one behind it. */
@@ -104,7 +110,8 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
   }
 
   function referenceOf(subject) {
-    return subject && { settings: subject.settings, label: `${subject.name}, ${subject.condition}` };
+    const isAlike = subject?.condition === subjectOf(key).condition;
+    return subject && { settings: subject.settings, label: isAlike ? subject.name : `${subject.name}, ${subject.condition}` };
   }
 
   function film(one, two) {
@@ -120,7 +127,7 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
     const subject = subjectOf(place.key);
     const image = subject.image;
     const others = [line.at(0), line.at(line.count - 1)].map((one) => one.variant).filter((one) => one && one !== place.variant);
-    const label = others.length ? valueText(differing(place.variant.variant_value, others[0].variant_value)) : conditionText(subject.definition, place.repeat);
+    const label = others.length ? partsText(differing(place.variant.variant_value, others[0].variant_value)) : conditionText(subject.definition, place.repeat);
     return { label, image, word: wordOf(subject) };
   }
 
@@ -188,7 +195,7 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
   /** Return the picture that stars are for: the one that is seen, of two beside each other the first one. */
   function seenImage() {
     const seen = subjectOf(other && stage.isFlipped() ? other : key, part)?.image;
-    return seen && !dialog.classList.contains("unseen") ? seen : null;
+    return seen && !dialog.querySelector(".stage .unseen:not([hidden])") ? seen : null;
   }
 
   async function retry({ variant, repeat }, isAll) {
@@ -214,10 +221,11 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
   }
 
   function onkey(event) {
-    const wanted = asked(event);
+    const wanted = event.target === document.body || dialog.contains(event.target) ? asked(event) : null;
     if (!wanted || (wanted[0] === "flip" && !other)) return;
     event.preventDefault();
-    acts[wanted[0]](wanted[1]);
+    if (isShared && CHANGES.has(wanted[0])) say("This page only shows the experiment.");
+    else acts[wanted[0]](wanted[1]);
   }
 
   /** Go back to the grid: by the history where it is the entry before, so that no entry stays behind. */
@@ -238,6 +246,7 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
     close() {
       judge.send();
       unsaid();
+      document.removeEventListener("keydown", onkey);
       dialog.close();
       dialog.remove();
       if (state.open?.status) document.title = `${state.open.status.experiment_name} – variantbus`;
@@ -257,4 +266,9 @@ function differing(value, other) {
   if (value === null || typeof value !== "object" || other === null || typeof other !== "object") return value;
   const parts = Object.entries(value).filter(([name, part]) => part !== other[name]);
   return parts.length ? Object.fromEntries(parts) : value;
+}
+
+/** Return the values of a map without their names, which the line above the picture has. */
+function partsText(value) {
+  return value !== null && typeof value === "object" ? Object.values(value).map(valueText).join(", ") : valueText(value);
 }
