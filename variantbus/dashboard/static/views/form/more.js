@@ -23,20 +23,26 @@ export function setText(form, name, text) {
 
 /** Return the field of a setting. */
 export function fieldOfSetting(form, name) {
-  const field = `config ${name}`;
   const knob = form.settings[name];
+  const isNeeded = (form.spec?.required ?? []).includes(name) && "needed";
+  // what a variable goes to has its own name, so its bounds tell more where a default stands in their place
+  const about = name in (form.spec?.config ?? {}) ? knob?.target : knob?.default && !knob.choices?.length && boundsText(knob);
+  return labelled(form, `config ${name}`, name, controlOf(form, name, knob), { hint: [isNeeded, about].filter(Boolean).join(": ") });
+}
+
+function controlOf(form, name, knob) {
+  const field = `config ${name}`;
   const text = settingText(form, name);
   const set = (typed) => setText(form, name, typed);
-  const bounds = boundsText(knob);
-  const offered = knob?.kind === "bool" ? ["true", "false"] : knob?.choices?.map(String);
-  const isOffered = offered && (text === "" || offered.includes(text));
-  const control = isOffered && knob.kind !== "map" && knob.kind !== "list"
-    ? choice(form, field, text, [["", knob.default ? `${knob.default} (default)` : "default"], ...offered.map((one) => [one, one])], set)
-    : knob?.kind === "map" || text.includes("\n")
-      ? areaInput(form, field, text, set, { placeholder: EXAMPLES[knob?.kind] ?? "", rows: 2 })
-      : lineInput(form, field, text, set, { placeholder: knob?.default || (EXAMPLES[knob?.kind] ?? bounds), mode: ["int", "float"].includes(knob?.kind) ? "decimal" : "text" });
-  const isNeeded = (form.spec?.required ?? []).includes(name);
-  return labelled(form, field, name, control, { hint: isNeeded ? "needed" : knob?.default && !offered ? bounds : "" });
+  const isTable = ["map", "list"].includes(knob?.kind);
+  const offered = knob?.kind === "bool" ? ["true", "false"] : isTable ? undefined : knob?.choices?.map(String);
+  if (offered?.length && (text === "" || offered.includes(text))) {
+    const none = ["", knob.default ? `${knob.default} (default)` : "default"];
+    return choice(form, field, text, [none, ...offered.map((one) => [one, one])], set);
+  }
+  const placeholder = knob?.default || (EXAMPLES[knob?.kind] ?? boundsText(knob));
+  if (knob?.kind === "map" || text.includes("\n")) return areaInput(form, field, text, set, { placeholder, rows: 2 });
+  return lineInput(form, field, text, set, { placeholder, mode: ["int", "float"].includes(knob?.kind) ? "decimal" : "text" });
 }
 
 /** Return the section of all other settings. */
