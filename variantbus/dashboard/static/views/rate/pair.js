@@ -82,7 +82,7 @@ export function pairRating({ id, shots, ask, ordered, draw, why }) {
     if (!pair) return { key: "none", kind: "over", content: html`<p class="word" role="status">${questions.isEmpty ? noPair() : why() || "…"}</p>` };
     const key = `${pair.left.sha256} ${pair.right.sha256}`;
     const content = keyed(key, html`${side("left", pair.left)}${side("right", pair.right)}`);
-    return { key, kind: "pair", content: html`${content}${notSeen(shotsNow(), { pass: () => questions.pass() })}` };
+    return { key, kind: "pair", content: html`${content}${notSeen(shotsNow(), { again: () => shots.retry(), pass: () => questions.pass() })}` };
   }
 
   function noPair() {

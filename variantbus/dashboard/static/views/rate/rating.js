@@ -4,7 +4,7 @@ import { html, nothing, render } from "../../base/html.js";
 import { linkTo, replaceRoute } from "../../base/routes.js";
 import { complain } from "../../base/toast.js";
 import { get, of } from "../../data/api.js";
-import { pictures, state } from "../../data/state.js";
+import { live, pictures, state } from "../../data/state.js";
 import { entriesOf, hint, onJudged, waiting } from "../../feedback/judging.js";
 import { decideBy, isOfPeople, objectiveNow, objectiveText } from "../../feedback/objective.js";
 import { askedAbout } from "../../results/media.js";
@@ -25,6 +25,7 @@ export function ratingView(id, { query } = {}) {
   let isFull = false;
   let isHistory = false;
   let isDrawn = true;
+  let isLive = false; // all services answer
   let why = ""; // nothing comes, "" if all is well
   let known = { all: null, isBlind, ordered: [] }; // the pictures in rating order
   element.className = "rating";
@@ -192,7 +193,9 @@ export function ratingView(id, { query } = {}) {
     if (!state.open?.isLoaded) return draw();
     const isFirst = isTwo === null;
     if (isFirst) isTwo = objectiveNow() === "preference";
-    if (changes.has("system") || changes.has("connection")) shots.retry();
+    const wasLive = isLive;
+    ({ isLive } = live());
+    if (isLive && !wasLive) shots.retry();
     if (changes.has("all") || isFirst) mode().begin();
     else mode().update(changes);
     draw();

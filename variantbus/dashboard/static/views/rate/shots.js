@@ -24,7 +24,7 @@ export class Shots {
     return found;
   }
 
-  /** Try those again that could not be loaded. */
+  /** Try all of those again that could not be loaded: what failed once may be there, too. */
   retry() {
     for (const one of this.known.values()) if (one.state === "failed") one.again();
   }

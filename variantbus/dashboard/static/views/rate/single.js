@@ -95,7 +95,7 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
     const one = now();
     if (!one) return { key: "end", kind: "over", content: endOf({ id, ...counted(), enough, passed: course.passed.size, again: () => course.again() }) };
     const shot = shots.of(one.image);
-    const content = html`<div class=${`shot ${kindOf(one.image)} ${shot.state}`}>${keyed(one.sha256, shot.view)}</div>${notSeen([shot], course)}`;
+    const content = html`<div class=${`shot ${kindOf(one.image)} ${shot.state}`}>${keyed(one.sha256, shot.view)}</div>${notSeen([shot], { again: () => shots.retry(), pass: () => course.pass() })}`;
     return { key: one.sha256, kind: "one", content };
   }
 

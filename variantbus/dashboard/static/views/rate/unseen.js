@@ -2,16 +2,16 @@
 
 import { html, nothing } from "../../base/html.js";
 
-/** Return a card if one of the shots could not be loaded, or a word while one is not there yet. */
-export function notSeen(shots, course) {
-  const failed = shots.filter((one) => one.state === "failed");
+/** Return a card if one of what is shown could not be loaded, or a word while one is not there yet. */
+export function notSeen(shown, { again, pass }) {
+  const failed = shown.filter((one) => one.state === "failed");
   if (failed.length)
     return html`<div class="card" role="alert">
       <p>${failed.length > 1 ? "These pictures" : "This picture"} cannot be loaded, so nothing can be said about ${failed.length > 1 ? "them" : "it"}.</p>
       <div class="row">
-        <button class="primary" @click=${() => failed.forEach((one) => one.again())}>Try again</button>
-        <button @click=${() => course.pass()}>Skip</button>
+        <button class="primary" @click=${again}>Try again</button>
+        <button @click=${pass}>Skip</button>
       </div>
     </div>`;
-  return shots.some((one) => one.state === "loading") ? html`<p class="word loading" role="status">loading …</p>` : nothing;
+  return shown.some((one) => one.state === "loading") ? html`<p class="word loading" role="status">loading …</p>` : nothing;
 }
