@@ -39,6 +39,7 @@ const PATHS = {
   share: "M12 15V3M8 7l4-4l4 4M5 11v10h14V11",
   shrink: "M9 4v5H4M20 9h-5V4M15 20v-5h5M4 15h5v5",
   sliders: "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4",
+  sliders: "M4 6h8M18 6h2M15 4v4M4 12h2M12 12h8M9 10v4M4 18h8M18 18h2M15 16v4",
   star: "M12 3l3 6l6 1l-5 4l2 7l-6-4l-6 4l2-7l-5-4l6-1z",
   stop: "M6 6h12v12H6z",
   swap: "M7 4L3 8l4 4M3 8h14M17 12l4 4l-4 4M21 16H7",

@@ -5,10 +5,13 @@ import { icon } from "../../base/icons.js";
 import { blockText, conditionText, conditionWord, seedText, settingsText, valueText } from "../../data/values.js";
 import { estimatesOf, factsOf } from "./scores.js";
 
+const HEADING = { weight: 600, share: 0.9 }; // the letters, as in grid.css
+const CORNER = { weight: 400, share: 0.8 };
 const LINES = 3; // of a heading, at most
 const FACTS = 20; // pixels of the line below a value
 const LINE = 20;
 const PADDING = 14;
+const ROOM = { one: 56, both: 116 }; // pixels that one or both of the facts need
 const ARROW = 14; // behind the name of an axis
 const SIDE = { least: 56, most: 220, share: 0.34 }; // of the headings of rows; the share is that of a narrow window
 
@@ -27,7 +30,7 @@ export function headsOf(open, axes, settings, { cell, width, fontSize }) {
   const widest = Math.max(...axes.down.map((entry) => Math.max(...[...text(entry).lines, text(entry).small].map((line) => widthOf(line, fontSize)))), 0);
   const corner = cornerOf(definition, axes, settings, isOneSeed && seeded[0]);
   // the names of the axes take no more than a narrow window can spare
-  const named = Math.min(Math.max(...corner.map((line) => widthOf(line.text, fontSize) + ARROW * scale)), 0.25 * width);
+  const named = Math.min(Math.max(...corner.map((line) => widthOf(line.text, fontSize, CORNER) + ARROW * scale)), 0.25 * width);
   return {
     height: Math.max(lines * LINE * scale + (hasFacts ? FACTS * scale : 0), corner.length * LINE * scale) + PADDING * scale,
     side: Math.round(Math.max(SIDE.least * scale, Math.min(Math.max(widest, named) + (PADDING + 4) * scale, SIDE.most * scale, Math.max(SIDE.share * width, SIDE.least * scale)))),
@@ -35,7 +38,7 @@ export function headsOf(open, axes, settings, { cell, width, fontSize }) {
     /** Return the words of a heading, for where no elements are. */
     words: (entry) => ({ text: text(entry).lines.join(", "), small: text(entry).small }),
     names: corner.slice(0, 2).map((line) => line.text),
-    head: (element, entry, isRow) => drawHead(element, entry, { ...text(entry), facts: facts(entry), limit: isRow ? rowLines(cell, entry, scale) : lines }),
+    head: (element, entry, isRow) => drawHead(element, entry, { ...text(entry), facts: facts(entry), limit: isRow ? rowLines(cell, entry, scale) : lines, room: (isRow ? SIDE.most * scale : cell) / scale }),
     corner: (element) => drawCorner(element, corner),
   };
 }
@@ -66,18 +69,25 @@ function textOf(definition, axes, entry, isOneSeed) {
   return { lines: isMap && axes.names.length ? axes.names.map((one) => valueText(value[one])) : [valueText(value)], small: "", title: settingsText(definition, name, value) ?? valueText(value) };
 }
 
-function drawHead(element, entry, { lines, limit, facts, small, title }) {
+function drawHead(element, entry, { lines, limit, facts, small, title, room }) {
   element.className = `heading of-${entry.kind}${facts?.isBest ? " best" : ""}`;
   element.title = [title, facts?.isBest && "recommended", facts?.mean && `mean ${facts.mean}`, facts?.chance && `best with ${facts.chance}`].filter(Boolean).join("\n");
   element.style.setProperty("--lines", lines.length > 1 ? 1 : limit);
   element.setAttribute("aria-haspopup", "dialog");
-  const told = [facts?.mean, facts?.chance].filter(Boolean).join(" · ");
+  const told = toldIn(room, facts);
+  const cup = facts?.isBest ? icon("trophy") : ""; // beside the facts, or where there is no room for them beside the value
   render(
-    html`${lines.map((line) => html`<span class="name">${line}</span>`)}${small ? html` <small>${small}</small>` : ""}${told || facts?.isBest
-      ? html` <small class="known">${facts.isBest ? icon("trophy") : ""}${told}</small>`
+    html`${lines.map((line, at) => html`<span class="name">${at || told ? "" : cup}${line}</span>`)}${small ? html` <small>${small}</small>` : ""}${told
+      ? html` <small class="known">${cup}${told}</small>`
       : ""}`,
     element,
   );
+}
+
+/** Return what is told of a value, as far as there is room: the chance says more than the mean. */
+function toldIn(room, facts) {
+  if (!facts || room < ROOM.one) return "";
+  return room < ROOM.both ? facts.chance || facts.mean : [facts.mean, facts.chance].filter(Boolean).join(" · ");
 }
 
 /** Return the lines of the corner: what is across, and what is down. */
@@ -98,7 +108,7 @@ function drawCorner(element, lines) {
 const ruler = document.createElement("canvas").getContext("2d");
 
 /** Return about how wide a text is, in pixels: measured without a layout of the page. */
-function widthOf(text, fontSize) {
-  ruler.font = `600 ${0.9 * fontSize}px system-ui, sans-serif`;
+function widthOf(text, fontSize, { weight, share } = HEADING) {
+  ruler.font = `${weight} ${share * fontSize}px system-ui, sans-serif`;
   return ruler.measureText(text ?? "").width;
 }

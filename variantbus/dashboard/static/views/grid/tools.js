@@ -14,7 +14,7 @@ export function toolbar({ settings, size, colours, range, hidden, shared, fixed,
   const sorts = settings.sort === "own" ? [...SORTS, ["own", "in my order"]] : SORTS;
   const left = totals ? totals.jobs - totals.completed - totals.failed - totals.cancelled : 0;
   return html`<div class=${`bar tools${isOpen ? " open" : ""}`}>
-    <button class="unfold" aria-expanded=${isOpen} aria-label="Arrange the pictures" @click=${on.unfold}>${icon("gear")}</button>
+    <button class="unfold" aria-expanded=${isOpen} aria-label="Arrange the pictures" @click=${on.unfold}>${icon("sliders")}</button>
     <div class="how">
       <span class="sizes">
         <input type="range" min=${SIZES.least} max=${SIZES.most} .value=${live(String(size.pixels))} aria-label="Size of pictures" @input=${(event) => on.resize(Number(event.target.value))} />
