@@ -65,7 +65,7 @@ export function heat({ made, winner, look, change, open }) {
         <option value="estimate" ?selected=${look.by === "estimate"}>the estimate</option><option value="chance" ?selected=${look.by === "chance"}>the chance to be best</option>
       </select></label></div>
     ${drawing({ map, made, across, down, look, change, open })}
-    <figcaption>The stronger the colour, the better${look.by === "chance" ? "" : html`: from ${numberText(range(map, made, look.by)[0]) || 0} to ${numberText(range(map, made, look.by)[1]) || 0}`}.
+    <figcaption>The stronger the colour, the better${rangeText(map, made, look.by)}.
       A field with a broken line was not tried: what stands there is expected from those around it. ★ is the answer.
       ${map.others.length && winner ? `The others are as in the answer: ${map.others.map((name) => `${name} ${valueText(winner.value[name])}`).join(", ")}.` : ""}</figcaption>
   </figure>`;
@@ -129,13 +129,21 @@ function fields({ map, made, look, told }) {
     const shade = number === null ? 0 : Math.min(STEPS - 1, Math.floor((STEPS * Math.abs(number - low)) / (Math.abs(high - low) || 1)));
     const kind = `field shade${number === null ? "-none" : shade}${one.n ? "" : " untried"}${one === told ? " told" : ""}`;
     const name = `${look.by === "chance" ? percent(one.p_best) : numberText(one.mean)}${isChosen(made, one) ? " ★" : ""}`;
+    const text = ({ x, y }) => svg`<text class=${`in shade${shade}`} x=${`${(x + 0.5) * width}%`} y=${`${(y + 0.5) * height}%`}
+      dy=".35em" text-anchor="middle">${name}</text>`;
     return svg`<rect class=${kind} x=${`${one.x * width}%`} y=${`${one.y * height}%`} width=${`${width}%`} height=${`${height}%`} rx="3" />
-      ${isNamed || isChosen(made, one) ? svg`<text class=${`in shade${shade}`} x=${`${(one.x + 0.5) * width}%`} y=${`${(one.y + 0.5) * height}%`} dy=".35em" text-anchor="middle">${name}</text>` : ""}`;
+      ${isNamed || isChosen(made, one) ? text(one) : ""}`;
   });
 }
 
 function scored(one, by) {
   return by === "chance" ? one.p_best : one.mean;
+}
+
+function rangeText(map, made, by) {
+  if (by === "chance") return "";
+  const [worst, best] = range(map, made, by);
+  return `: from ${numberText(worst) || 0} to ${numberText(best) || 0}`;
 }
 
 /** Return the worst and the best number of the fields. */

@@ -91,7 +91,8 @@ export function line(one, points, scale, text) {
 
 /** Return the numbers of a scale. */
 export function axis(scale) {
-  return html`<svg height="20" aria-hidden="true">${scale.ticks.map((tick) => svg`<text class="label" x=${`${scale.at(tick)}%`} y="14" text-anchor="middle">${numberText(tick) || "0"}</text>`)}</svg>`;
+  const name = (tick) => svg`<text class="label" x=${`${scale.at(tick)}%`} y="14" text-anchor="middle">${numberText(tick) || "0"}</text>`;
+  return html`<svg height="20" aria-hidden="true">${scale.ticks.map(name)}</svg>`;
 }
 
 /** Return what the columns mean, in words of people. */

@@ -10,6 +10,7 @@ const ROW = 22; // px of a value in a strip
 const TALLEST = 330; // px
 const LONGEST = 12; // characters of a value beside a strip
 const LABELS = 16; // that can be read above each other
+const HINT = "Each point is a job, in the order in which they ended. Point at one to read it; a click shows its picture.";
 const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
 
 /** Return what a slider over the jobs listens to: arrows, the pointer, Enter and a click. */
@@ -54,7 +55,7 @@ export function progress({ ended, budget, objective, winner, at, point, open, te
       <svg width="100%" height="100%" viewBox="0 0 100 100" preserveAspectRatio="none"><polyline class="line" points=${stairs(ended, most, scale)} /></svg>
       ${known.map((one) => svg`<circle class=${one.variant === winner ? "mean" : "point"} cx=${across(one.number)} cy=${down(one.score)} r=${one.isBest ? 6 : 5} />`)}
     </svg>
-    <p class="readout">${told ? text(told, at) : html`<span class="hint-of">Each point is a job, in the order in which they ended. Point at one to read it; a click shows its picture.</span>`}</p>
+    <p class="readout">${told ? text(told, at) : html`<span class="hint-of">${HINT}</span>`}</p>
     <figcaption>The line is the best single result so far. Points in colour are of the value that leads.</figcaption>
   </figure>`;
 }
@@ -104,7 +105,8 @@ export function strip({ axis, ended, ahead, budget, winner, valueOf, open }) {
   };
   const every = Math.ceil(axis.values.length / LABELS);
   const best = winner === null ? undefined : axis.part(valueOf(winner));
-  const dot = (one, number) => svg`<circle class=${`look ${one.state}${one.variant === winner ? " leads" : ""}`} cx=${across(number)} cy=${down(axis.part(valueOf(one.variant)))} r="5" @click=${() => open(number)} />`;
+  const dot = (one, number) => svg`<circle class=${`look ${one.state}${one.variant === winner ? " leads" : ""}`} cx=${across(number)}
+    cy=${down(axis.part(valueOf(one.variant)))} r="5" @click=${() => open(number)} />`;
   return html`<figure class="chart strip"><h3>${axis.name}</h3>
     <svg height=${height} role="img" aria-label=${`The values of ${axis.name} at which it looked, job after job`}>
       ${axis.values.map((value, place) => svg`<line class="tick" x1="0" x2="100%" y1=${down(value)} y2=${down(value)} />

@@ -53,8 +53,9 @@ export function searchView(id) {
     };
     const has = ended.some((one) => one.score !== null);
     const isOpen = (place) => ended[place] && open(ended[place]);
-    const chartOf = () => progress({ ended, budget: search.budget, objective, winner: winner?.index ?? null, at: pointed, point, open: isOpen, text: (one, number, isPlain) => told(known, one, number, isPlain) });
-    render(has ? chartOf() : "", chart);
+    const text = (one, number, isPlain) => told(known, one, number, isPlain);
+    const all = { ended, budget: search.budget, objective, winner: winner?.index ?? null, at: pointed, point, open: isOpen, text };
+    render(has ? progress(all) : "", chart);
   }
 
   function drawRest() {
@@ -103,7 +104,8 @@ function factsOf(status, made) {
   const variable = variableOf(variants);
   const values = made?.estimates.length ? made.estimates.map((one) => one.value) : [...variants.values()].map((one) => one.variant_value);
   const { winner } = made ? rivals(made) : { winner: null };
-  return { ...steps, status, search: status.search, made, objective, variants, variable, winner, axes: axesOf(values, variable), valueOf: (index) => variants.get(index)?.variant_value };
+  const valueOf = (index) => variants.get(index)?.variant_value;
+  return { ...steps, status, search: status.search, made, objective, variable, winner, axes: axesOf(values, variable), valueOf };
 }
 
 function none(id) {
@@ -122,7 +124,9 @@ function summary({ id, known, stop }) {
       <p class="reason" role="status"><b>${isOn ? "Now:" : "Why it ended:"}</b> ${search.reason || (isOn ? "the first values are tried, spread over the range" : search.state)}</p>
       <div class="bar deeds">
         ${waits ? html`<a class="button primary" href=${linkTo(["e", id, "rate"])}>${icon("star")}${search.reason.includes("comparison") ? "Compare them" : "Rate them"}</a>` : ""}
-        ${isOn ? html`<button @click=${stop}>${icon("stop")}Stop the search</button>` : html`<a class="button primary" href=${linkTo(["e", id, "answer"])}>${icon("trophy")}See the answer</a>`}
+        ${isOn
+          ? html`<button @click=${stop}>${icon("stop")}Stop the search</button>`
+          : html`<a class="button primary" href=${linkTo(["e", id, "answer"])}>${icon("trophy")}See the answer</a>`}
       </div>
     </div>
     <div class="gauges">${budget(known)}${certainty(made, winner, status.definition.stop_p_best ?? GOAL, isOn)}</div>
@@ -151,10 +155,12 @@ function certainty(made, winner, goal, isOn) {
 /** Return where it looks now, and which values it takes for the likeliest: from them it chooses. */
 function next({ ahead, made, valueOf, variable, status }) {
   const likely = (made?.estimates ?? []).filter((one) => one.p_best !== null).sort((one, other) => other.p_best - one.p_best).slice(0, LIKELY);
-  const job = (one) => html`<li>${namedValue(valueOf(one.variant), variable)} <small>${conditionText(status.definition, one.repeat)}, ${one.state === "running" ? "running" : "waits"}</small></li>`;
+  const job = (one) => html`<li>${namedValue(valueOf(one.variant), variable)}
+    <small>${conditionText(status.definition, one.repeat)}, ${one.state === "running" ? "running" : "waits"}</small></li>`;
+  const value = (one) => html`<li>${namedValue(one.value, variable)} <small>${percent(one.p_best)}${one.n ? `, seen ${one.n} ×` : ", never tried"}</small></li>`;
   if (!ahead.length && !likely.length) return "";
   return html`<div class="looks"><div><h3>Looks now at</h3>${ahead.length ? html`<ul>${ahead.slice(0, LIKELY).map(job)}</ul>` : html`<p class="caption">No job is on its way.</p>`}</div>
-    ${likely.length ? html`<div><h3>Chooses next among</h3><ul>${likely.map((one) => html`<li>${namedValue(one.value, variable)} <small>${percent(one.p_best)}${one.n ? `, seen ${one.n} ×` : ", never tried"}</small></li>`)}</ul></div>` : ""}
+    ${likely.length ? html`<div><h3>Chooses next among</h3><ul>${likely.map(value)}</ul></div>` : ""}
   </div>`;
 }
 
@@ -177,7 +183,8 @@ function table({ known, isAll, open, more }) {
     <td class="made">${conditionText(status.definition, one.repeat)}</td>
     <td>${one.score === null ? one.state : scoreText(one.score, objective)}${one.isBest ? html` <b class="new-best">new best</b>` : ""}</td></tr>`;
   return html`<h2>Every job, the newest first</h2>
-    <div class="wide" role="region" aria-label="Jobs" tabindex="0"><table class="tried"><thead><tr><th scope="col">job</th><th scope="col">value</th><th scope="col">picture</th><th scope="col" class="made">made with</th><th scope="col">result</th></tr></thead>
+    <div class="wide" role="region" aria-label="Jobs" tabindex="0"><table class="tried">
+      <thead><tr><th scope="col">job</th><th scope="col">value</th><th scope="col">picture</th><th scope="col" class="made">made with</th><th scope="col">result</th></tr></thead>
       <tbody>${(isAll ? rows : rows.slice(0, ROWS)).map(row)}</tbody></table></div>
     ${rows.length > ROWS ? html`<p><button @click=${more}>${isAll ? `Show the newest ${ROWS} only` : `Show all ${rows.length} jobs`}</button></p>` : ""}`;
 }

@@ -14,7 +14,8 @@ export function stepsOf(cells, ratings, { objective, isMinimized }) {
   const ahead = [];
   for (const [key, cell] of cells) {
     const [variant, repeat] = key.split(".").map(Number);
-    const one = { key, variant, repeat, state: cell.state, at: cell.finishedAt ?? null, score: scoreOf(cell, ratings, objective), progress: cell.progress, image: cell.images?.[0] ?? null };
+    const score = scoreOf(cell, ratings, objective);
+    const one = { key, variant, repeat, state: cell.state, at: cell.finishedAt ?? null, score, image: cell.images?.[0] ?? null };
     (OVER.includes(cell.state) ? ended : ahead).push(one);
   }
   ended.sort((one, other) => (one.at ?? Infinity) - (other.at ?? Infinity) || one.variant - other.variant || one.repeat - other.repeat);
