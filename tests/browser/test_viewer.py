@@ -172,6 +172,11 @@ def test_two_are_compared_and_their_settings_copied(page: Page, deployment: Depl
     expect(divider).to_have_attribute("aria-valuenow", "27")
     assert place(page) == "/1.1?with=0.1"
 
+    viewer(page).get_by_role("button", name="Flip").click()
+    expect(stage.locator(".caption:visible")).to_have_text("cfg_scale 0")
+    page.keyboard.press(" ")  # the button that was clicked is not pressed again
+    expect(stage.locator(".caption:visible")).to_have_text("cfg_scale 1")
+
     aside.get_by_role("button", name="TOML").click()
     expect(viewer(page).locator(".said")).to_contain_text("All settings: copied")
     copied = page.evaluate("() => navigator.clipboard.readText()")

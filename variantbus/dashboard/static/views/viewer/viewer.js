@@ -50,6 +50,7 @@ export function openViewer(id, { route, order, isAbove, onclose }) {
   dialog.setAttribute("aria-label", "Picture");
   document.addEventListener("keydown", onkey); // a button that vanishes leaves the focus outside of the dialog
   dialog.addEventListener("cancel", (event) => (event.preventDefault(), leave()));
+  dialog.addEventListener("click", ({ detail, target }) => detail && target.closest("button") && dialog.focus()); // a space flips then, and presses nothing again
   if (isAbove) history.replaceState({ ...history.state, isAbove: true }, "");
   document.body.append(dialog);
   draw();
