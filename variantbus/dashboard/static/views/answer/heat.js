@@ -66,7 +66,7 @@ export function heat({ made, winner, look, change, open }) {
       </select></label></div>
     ${drawing({ map, made, across, down, look, change, open })}
     <figcaption>The stronger the colour, the better${rangeText(map, made, look.by)}.
-      A field with a broken line was not tried: what stands there is expected from those around it. ★ is the answer.
+      ${map.fields.every((one) => one.n) ? "" : "A field with a broken line was not tried: what stands there is expected from those around it."} ★ is the answer.
       ${map.others.length && winner ? `The others are as in the answer: ${map.others.map((name) => `${name} ${valueText(winner.value[name])}`).join(", ")}.` : ""}</figcaption>
   </figure>`;
 }
