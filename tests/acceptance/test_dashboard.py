@@ -26,7 +26,7 @@ PAGES = 200
 
 def test_all_that_a_page_asks_for_is_answered(deployment: Deployment) -> None:
     """From the plan to the report; each is the services' own answer."""
-    workspace, _, learning, page = deployment
+    workspace, runner, learning, page = deployment
     definition = {
         "name": "<img src=x onerror=alert(1)>",
         "variable": {"name": "cfg_scale", "values": [1, 2]},
@@ -52,6 +52,9 @@ def test_all_that_a_page_asks_for_is_answered(deployment: Deployment) -> None:
     snapshot = json.loads(page.ask("GET", f"{one}/snapshot")[1])
     pictures_made = [image["sha256"] for cell in snapshot["cells"] for image in cell["images"]]
     sha256 = pictures_made[0]
+    job = json.loads(page.ask("GET", f"/api/jobs/{name}.1.0.0")[1])
+    assert (job["job"]["state"], job["job"]["config"]["cfg_scale"], job["runner"]) == ("completed", 2, runner.control)
+    assert page.ask("GET", f"/api/jobs/{name}.9.0.0")[0] == 404
     assert json.loads(page.ask("POST", f"{one}/rate", {"image": sha256, "stars": 4})[1])["stars"] == 4
     assert json.loads(page.ask("GET", f"{one}/recommendation")[1])["tier"] == "none"
     assert json.loads(page.ask("GET", f"{one}/pair")[1])["left"]["sha256"] in pictures_made
