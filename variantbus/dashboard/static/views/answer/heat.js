@@ -11,7 +11,7 @@ const MOST = 2000; // fields; more are no map
 const NAMED = 400; // fields; of more none has its number in it
 const ROW = 40; // px
 const SMALL = 12; // px, of many rows
-const LETTER = 9; // px of a letter in the name beside the rows
+const LETTER = 11; // px of a letter in the name beside the rows
 const LONGEST = 14; // characters of a value at an edge
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
