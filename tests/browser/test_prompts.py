@@ -12,6 +12,7 @@ __all__ = ["deployment"]
 
 def test_each_prompt_has_rows_of_its_own(page: Page, deployment: Deployment) -> None:
     """The plan counts them, the grid and the viewer name them, and all rows of one prompt stand together."""
+    page.set_viewport_size({"width": 1400, "height": 2400})  # only cells in sight exist
     deployment.open(page, "new")
     page.locator("[name='prompt 0']").fill("a red star\n\n  a blue heart \n")
     page.get_by_role("button", name="These are 2 prompts").click()
