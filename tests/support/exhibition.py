@@ -239,7 +239,7 @@ VIEWS: Final = (
     View("answer-of-two", "#/e/{two}/answer", ".heat rect"),
     View("answer-of-three", "#/e/{three}/answer", ".shares"),
     View("search", "#/e/{search}/search", ".strip circle"),
-    View("compare", "#/compare/{metric}/{search}/{two}", ".winners .interval"),
+    View("compare", "#/compare/{metric}/{search}/{two}", ".winners svg"),
     View("share", "#/e/{metric}/grid", "button.share", _sharing),
     View("shared", "share/{token}", ".cell.completed img"),
     View("unknown", "#/nowhere", "h1"),
