@@ -60,7 +60,7 @@ function values(all) {
   const more = all.length - SHOWN;
   return html`<details class="planned" open>
     <summary>The values</summary>
-    <ol class="values">${all.slice(0, SHOWN).map((value) => html`<li>${valueText(value)}</li>`)}</ol>
+    <ol class="values" tabindex="0" aria-label="The values">${all.slice(0, SHOWN).map((value) => html`<li>${valueText(value)}</li>`)}</ol>
     ${more > 0 ? html`<p class="facts">… and ${more} more</p>` : ""}
   </details>`;
 }
