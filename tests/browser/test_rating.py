@@ -100,7 +100,7 @@ def kept(deployment: Deployment, experiment_id: str) -> list[tuple[int | None, s
 
 
 def press(page: Page, keys: str) -> None:
-    """Press keys as fast as it goes."""
+    """Press keys, one after the other."""
     for key in keys:
         page.keyboard.press(key)
 
@@ -117,7 +117,9 @@ def test_no_key_is_lost_and_none_counts_after_the_end(page: Page, deployment: De
     expect(stars).to_be_enabled(timeout=WAIT)
     page.wait_for_function(LOADED)  # what comes next, too
 
-    press(page, "12345")
+    for key in "12345":
+        expect(stars).to_be_enabled(timeout=WAIT)  # the picture is seen
+        press(page, key)
     expect(facts).to_have_text("5 of 8 rated", timeout=WAIT)
     deployment.learning.kill()
     page.unroute("**/rate")  # and go on
@@ -126,6 +128,7 @@ def test_no_key_is_lost_and_none_counts_after_the_end(page: Page, deployment: De
     note.fill("too dark")
     note.press("Enter")
     expect(note).not_to_be_focused()
+    expect(stars).to_be_enabled(timeout=WAIT)
     press(page, "2")
     expect(page.locator(".trouble")).to_contain_text("6 answers of yours wait", timeout=WAIT)
     assert page.evaluate("JSON.parse(sessionStorage.getItem('judgements that wait')).length") == 6
@@ -137,6 +140,7 @@ def test_no_key_is_lost_and_none_counts_after_the_end(page: Page, deployment: De
     expect(note).to_have_value("too dark", timeout=WAIT)
     press(page, "5")
     expect(facts).to_have_text("6 of 8 rated")
+    expect(stars).to_be_enabled(timeout=WAIT)
     press(page, "x")
     expect(stars).to_be_enabled(timeout=WAIT)
     press(page, "4")
