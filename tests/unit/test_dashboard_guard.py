@@ -151,7 +151,9 @@ def test_a_change_needs_origin_token_and_json(changes: dict[str, str | None], st
     refused, _, text, asked = ask("POST", headers)
 
     assert (refused, asked.methods) == (status, [])
-    assert "error" in json.loads(text)
+    told = json.loads(text)
+    assert "error" in told
+    assert (told.get("code") == "old_token") is ("x-token" in changes)  # for which the page waits for the new one
     assert ask("POST", CHANGE)[0] == 200
     assert (
         ask("POST", {**CHANGE, "origin": "", "sec-fetch-site": "same-origin"} | {"origin": f"http://{HOST}"})[0] == 200
