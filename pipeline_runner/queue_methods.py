@@ -50,10 +50,11 @@ class QueueMethods:
             except IllegalTransitionError as error:
                 raise ControlError("conflict", str(error)) from None
             waiting = 1
+            self._changed()
         else:
             waiting = priorities.prioritize_experiment(params.experiment_id or "", params.priority)
+            self._changed()  # first: the request is on disk, and goes on though the disk is full now
             priorities.move_some()  # so that a small experiment has its new place before the answer
-        self._changed()
         return PrioritizeReply(waiting=waiting)
 
     def _list(self, params: QueueListParams) -> Steps[QueueListReply]:

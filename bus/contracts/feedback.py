@@ -19,7 +19,7 @@ Side = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="64 hexadeci
 Time = Annotated[float, Meta(ge=0, le=1e11)]  # seconds since 1970, by the clock of whoever asks
 
 
-class RateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`image.rate`: nil as `stars` takes the rating back.
 
     A client that gives `rated_at`, when the person said it, may repeat the request: it is counted once.
@@ -32,7 +32,7 @@ class RateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rated_at: Time | None = None
 
 
-class UndoRatingParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UndoRatingParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`rating.undo`: the newest rating of the experiment, or of `image`; with `rated_at`, if it is the one of then."""
 
     experiment_id: Id
@@ -89,7 +89,7 @@ class RatingListReply(Struct, frozen=True, kw_only=True):
     after: int | None
 
 
-class PairNextParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PairNextParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`comparison.next`: `passed` are pairs, left and right, that are not asked about now, as if they were answered."""
 
     experiment_id: Id
@@ -105,7 +105,7 @@ class PairReply(Struct, frozen=True, kw_only=True):
     hint: str = ""  # as in `RatedReply`, of comparisons
 
 
-class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`comparison.add`: which of two images is better.
 
     A client that gives `compared_at`, when the person said it, may repeat the request: it is counted once.
@@ -118,7 +118,7 @@ class CompareParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     compared_at: Time | None = None
 
 
-class UndoComparisonParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UndoComparisonParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`comparison.undo`: the newest answer of the experiment, or the newest of those with all that is given."""
 
     experiment_id: Id

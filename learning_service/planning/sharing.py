@@ -36,10 +36,10 @@ class Sharing:
 
     def _share(self, params: ShareParams) -> ShareView:
         name, now = self._store.get(params.experiment_id).experiment_id, time.time()
-        known = self._shares.find(params.digest, now)
+        known = self._shares.find(params.digest, 0.0)  # also one that has expired: its row is that of its experiment
         if known and known.experiment_id != name:
             raise ControlError("conflict", "digest: another experiment has this link; make a new one")
-        if known is None and len(self._shares.of(name, now)) >= MOST:
+        if sum(one.digest != params.digest for one in self._shares.of(name, now)) >= MOST:
             raise ControlError("conflict", f"{name} has {MOST} links; revoke one of them first")
         expires_at = None if params.seconds is None else now + params.seconds
         created_at = known.created_at if known else now

@@ -93,6 +93,17 @@ def test_links_survive_a_restart_and_end_in_time(services: Services, learning: L
     assert again.call(lambda: again.log.query("SELECT digest FROM shares")) == [(B,)]
 
 
+def test_an_expired_link_is_that_of_its_experiment(learning: Learning) -> None:
+    """Asked for again by another one, it would open the first one to whoever has its token; its own may renew it."""
+    ask(learning, "share", ShareView, digest=A, seconds=0.05)
+    wait_until(lambda: not digests(learning), what="its end")
+
+    assert refusal(learning, "share", experiment_id=OTHER, digest=A)[0] == "conflict"
+    assert refusal(learning, "shared", digest=A)[0] == "not_found"
+    ask(learning, "share", ShareView, digest=A)
+    assert ask(learning, "shared", SharedReply, digest=A).share.experiment_id == EXPERIMENT
+
+
 def test_a_deleted_experiment_has_no_links(learning: Learning) -> None:
     """Also not after it was brought back, as a backup may do."""
     ask(learning, "share", ShareView, digest=A)

@@ -169,6 +169,14 @@ def test_the_commands_that_show_pictures_read_them_too(data: bytes) -> None:
     assert read_picture(b"no picture") is None
 
 
+def test_a_picture_of_too_many_pixels_is_not_shown() -> None:
+    """The dashboard draws what a program has made; a few kilobytes would take a gigabyte of its memory."""
+    buffer = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(buffer, "PNG")
+
+    assert read_picture(buffer.getvalue()) is None
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_what_is_transparent_is_shown_over_a_checkerboard(mode: str) -> None:
     """It was black, or whatever colour stood below; half of the pixels are light, and half are dark."""

@@ -67,6 +67,13 @@ def test_a_frame_says_its_value() -> None:
     assert sorted(frames[1].cells) == [(0, 0), (1, 0), (2, 0)]
 
 
+def test_the_order_of_pictures_changes_no_frame() -> None:
+    """Frames come as the columns stand, whatever the page names first."""
+    frames = frames_of(grid(3, 1, (2, 0, "c"), (0, 0, "a"), (1, 0, "b")))
+
+    assert [(one.legend, one.cells[0, 0].sha256) for one in frames] == [("cfg 0", "a"), ("cfg 1", "b"), ("cfg 2", "c")]
+
+
 def test_cells_shrink_until_all_is_on_one_page() -> None:
     """A hundred columns of large pictures are as wide as a file may be."""
     page = page_of(grid(100, 20), ["title"], 2048)

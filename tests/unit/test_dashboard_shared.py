@@ -1,6 +1,7 @@
-"""Strangers who ask under `/share/` do not take all threads from those who have the password."""
+"""Strangers who ask under `/share/`: they do not take all threads, and what they get travels compressed."""
 
 import asyncio
+import gzip
 import threading
 from types import SimpleNamespace
 from typing import Any, cast
@@ -67,3 +68,25 @@ def test_look_ups_of_strangers_take_some_threads_only() -> None:
     assert links.most == THREADS
     assert told.count(503) == ASKED
     assert not [body for body in told if isinstance(body, bytes) and b"10.0.0.5" in body]
+
+
+def test_what_a_link_shows_travels_compressed() -> None:
+    """As it does for those who have the password: a snapshot may have two thousand pictures."""
+    links = SimpleNamespace(experiment=lambda _: "e-1")
+    services = SimpleNamespace(links=links, recommendation=lambda _: {"sentence": "s" * 5000})
+    shared = SharedPages(nothing, cast("Services", services), cast("Feed", None), lambda: b"")
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    path = "/share/x/api/experiments/e-1/recommendation"
+    scope: Scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"accept-encoding", b"gzip")]}
+    asyncio.run(shared(scope, receive, send))
+    start, body = told
+    assert (b"content-encoding", b"gzip") in start["headers"]
+    assert len(body["body"]) < 500
+    assert b"sssss" in gzip.decompress(body["body"])

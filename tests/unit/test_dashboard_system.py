@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from bus.contracts.runners import RunnerView
+from bus.protocol.validation import InvalidInputError
 from variantbus.dashboard.fresh import Fresh
-from variantbus.dashboard.system import RunnerState, merged
+from variantbus.dashboard.system import MOVES, RunnerState, System, merged
 
 KNOWN = RunnerView(
     address="tcp://b:1",
@@ -41,6 +42,28 @@ def test_an_answer_is_kept_for_a_moment() -> None:
     assert fresh.get() == 3
     fresh.forget()
     assert fresh.get() == 4
+
+
+def test_an_answer_from_before_a_change_is_not_kept() -> None:
+    """The change came while it was made: whoever asked gets it, and the next one a new answer."""
+    answers = 0
+
+    def make() -> int:
+        nonlocal answers
+        answers += 1
+        if answers == 1:
+            fresh.forget()
+        return answers
+
+    fresh = Fresh(make, clock=lambda: 0.0)
+    assert (fresh.get(), fresh.get(), fresh.get()) == (1, 2, 2)
+
+
+def test_too_many_moves_are_refused() -> None:
+    """Before any of them; each is synced to the disk of the runner."""
+    body = {"runner": "tcp://127.0.0.1:1", "moves": [{"priority": 1, "job_id": "j"}] * (MOVES + 1)}
+    with pytest.raises(InvalidInputError, match="moves"):
+        System("tcp://127.0.0.1:1", "tcp://127.0.0.1:1", None).change("prioritize", body)
 
 
 def test_what_goes_wrong_is_not_kept() -> None:

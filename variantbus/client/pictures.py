@@ -5,7 +5,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageOps
 
-from pipeline_runner.outputs.images import NoImageError, decoded
+from pipeline_runner.outputs.images import NoImageError, check_pixels, decoded
 from pipeline_runner.outputs.thumbnails import in_colours
 
 SQUARES: Final = 24  # along the longer side of what is transparent
@@ -16,7 +16,7 @@ DARK: Final = (204, 204, 204)
 def read_picture(data: bytes) -> Image.Image | None:
     """Return a picture of any format as RGB and upright, what is transparent over a checkerboard; None if it is none.
 
-    Metadata that cannot be read is left out.
+    It is none, too, where it has more pixels than are decoded. Metadata that cannot be read is left out.
     """
     try:
         return decoded(data, _shown)[0]
@@ -24,6 +24,7 @@ def read_picture(data: bytes) -> Image.Image | None:
         pass  # a program may make pictures of other formats
     try:
         with Image.open(io.BytesIO(data)) as image:
+            check_pixels(*image.size)
             return _shown(image)
     except Exception:  # noqa: BLE001 - Pillow's decoders may raise anything on malicious bytes
         return None

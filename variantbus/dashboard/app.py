@@ -22,7 +22,7 @@ from bus.protocol.doors import take
 from bus.protocol.json_values import from_json
 from bus.protocol.validation import InvalidInputError
 from variantbus.client.examples import demo_definition
-from variantbus.dashboard.assets import FOR_EVER, Assets, Found
+from variantbus.dashboard.assets import FOR_ITS_OWNER, Assets, Found
 from variantbus.dashboard.compression import packed, takes_gzip
 from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.opening import opened
@@ -132,7 +132,9 @@ class Pages:
         if not HASH.fullmatch(sha256):
             return _error(404, "there is no such picture")
         thumbnail = request.query_params.get("thumbnail") == "1"
-        return await _shown(lambda: self._services.picture(sha256, thumbnail=thumbnail), {"cache-control": FOR_EVER})
+        return await _shown(
+            lambda: self._services.picture(sha256, thumbnail=thumbnail), {"cache-control": FOR_ITS_OWNER}
+        )
 
     async def _file(self, request: Request) -> Response:
         """Answer with a result that a browser saves, whatever it is, and never shows as a page of ours."""
@@ -141,7 +143,7 @@ class Pages:
             first = await run_in_threadpool(lambda: next(parts))
         except (ControlError, InvalidInputError) as error:
             return _error(STATUS.get(getattr(error, "code", "invalid_request"), AWAY), str(error))
-        headers = {"content-disposition": "attachment", "cache-control": FOR_EVER}
+        headers = {"content-disposition": "attachment", "cache-control": FOR_ITS_OWNER}
         return StreamingResponse(chain([first], parts), media_type="application/octet-stream", headers=headers)
 
     async def _sheet(self, request: Request) -> Response:
@@ -161,7 +163,7 @@ class Pages:
             return _error(STATUS.get(error.code, AWAY), error.message)
         except UnsatisfiableError:
             return _error(416, "there is no such part")
-        headers = {"accept-ranges": "bytes", "cache-control": FOR_EVER, "content-length": str(found.size)}
+        headers = {"accept-ranges": "bytes", "cache-control": FOR_ITS_OWNER, "content-length": str(found.size)}
         if found.span:
             start, end = found.span
             headers |= {"content-range": f"bytes {start}-{end - 1}/{found.size}", "content-length": str(end - start)}

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from variantbus.dashboard.compression import packed
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"  # an address with a hash always means the same bytes
+FOR_ITS_OWNER: Final = "private, max-age=31536000, immutable"  # of what needs the password: in no shared cache
 TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

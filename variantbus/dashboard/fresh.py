@@ -21,17 +21,20 @@ class Fresh(Generic[T]):
         self._lock = threading.Lock()
         self._found: tuple[T] | None = None
         self._until = 0.0
+        self._forgotten = 0  # how often
 
     def get(self) -> T:
         """Return an answer that is fresh enough; what `make` raises is not kept."""
         with self._lock:
             if self._found is None or self._clock() >= self._until:
                 self._found = None
-                began = self._clock()
+                began, forgotten = self._clock(), self._forgotten
                 self._found = (self._make(),)
-                self._until = self._clock() + max(self._seconds, SHARE * (self._clock() - began))
+                if forgotten == self._forgotten:
+                    self._until = self._clock() + max(self._seconds, SHARE * (self._clock() - began))
             return self._found[0]
 
     def forget(self) -> None:
-        """Make the next answer anew."""
+        """Make the next answer anew, also after one that is being made: it may be of before a change."""
+        self._forgotten += 1
         self._until = 0.0

@@ -8,12 +8,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import MutableHeaders, QueryParams
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bus.protocol.control import ControlError
 from bus.protocol.validation import InvalidInputError
+from variantbus.dashboard.compression import packed
 from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.others import snapshot_for_others, value_for_others
 from variantbus.dashboard.services import Services
@@ -68,20 +69,19 @@ class SharedPages:
     async def _answer(self, scope: Scope, token: str, experiment_id: str, path: str) -> Response | None:
         """Return the answer to a request, None where the application has it."""
         one = f"/api/experiments/{experiment_id}"
-        answers: dict[str, Callable[[], Response]] = {
-            "": lambda: self._shown(token, experiment_id),
-            "/api/experiments": lambda: _json({"experiments": [], "before": None}),
-            f"{one}/snapshot": lambda: _json(
-                snapshot_for_others(msgspec.to_builtins(self._services.snapshot(experiment_id)))
-            ),
-            f"{one}/recommendation": lambda: _json(
-                value_for_others(msgspec.to_builtins(self._services.recommendation(experiment_id)))
-            ),
+        ask = self._services
+        answers: dict[str, Callable[[], Any]] = {
+            "/api/experiments": lambda: {"experiments": [], "before": None},
+            f"{one}/snapshot": lambda: snapshot_for_others(msgspec.to_builtins(ask.snapshot(experiment_id))),
+            f"{one}/recommendation": lambda: value_for_others(msgspec.to_builtins(ask.recommendation(experiment_id))),
         }
         if path == "/api/events":
             return self._events(token, experiment_id)
+        if not path:
+            return await self._in_thread(self._shown, token, experiment_id)
         if make := answers.get(path):
-            return await self._in_thread(make)
+            accepted = Headers(scope=scope).get("accept-encoding", "")
+            return await self._in_thread(lambda: _json(make(), accepted))
         if await self._in_thread(self._is_part, scope, token, experiment_id, path):
             return None
         return _refusal(404, NOWHERE)
@@ -155,8 +155,9 @@ class _Result:
             await self._send(message)
 
 
-def _json(found: Any) -> Response:
-    return Response(msgspec.json.encode(found), media_type="application/json")
+def _json(found: Any, accepted: str) -> Response:
+    data, headers = packed(msgspec.json.encode(found), accepted)
+    return Response(data, 200, headers, "application/json")
 
 
 def _refusal(status: int, text: str, *, as_page: bool = False) -> Response:

@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from bus import __version__
 from bus.contracts.jobs import CancelParams, CancelReply, QueueParams, QueueReply
@@ -26,6 +26,7 @@ ASK_SECONDS: Final = 1.5  # a runner that does not answer meanwhile is shown as 
 USAGE_SECONDS: Final = 60.0  # between two counts of all results of a runner
 RUNNERS: Final = 8  # that are asked at the same time
 REJECTED: Final = 50
+MOVES: Final = 1000  # in one request, each of which is synced to disk: as many groups as `queue.list` tells of
 SPANS: Final = (1000, 20_000, 400_000)  # offsets before the head of the log in which they are looked for
 
 
@@ -54,7 +55,7 @@ class Changes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The new places of what waits at a runner."""
 
     runner: str
-    moves: list[PrioritizeParams]
+    moves: Annotated[list[PrioritizeParams], Meta(max_length=MOVES)]
 
 
 class Pause(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from PIL import Image
 
+from bus.contracts.messages import ImageRef
 from variantbus.reports.cells import Axis, Grid, Label
 from variantbus.reports.sheet import Load, SheetError, page_of
 
@@ -17,14 +18,12 @@ AnimationForm = Literal["gif", "webp"]
 
 def frames_of(grid: Grid) -> list[Grid]:
     """Return what each frame shows: the pictures of one column in a row, under their labels; no frame without any."""
-    frames = []
-    across = Axis(grid.down.name, [joined(label) for label in grid.down.labels])
-    for column, label in enumerate(grid.across.labels):
-        cells = {(row, 0): image for (at, row), image in grid.cells.items() if at == column}
-        name = f"{grid.across.name} {label.text}".strip()
-        if cells:
-            frames.append(Grid(across, Axis("", [Label("")]), cells, name, others=0, files=0))
-    return frames
+    columns: dict[int, dict[tuple[int, int], ImageRef]] = {}
+    for (column, row), image in grid.cells.items():
+        columns.setdefault(column, {})[row, 0] = image
+    across, down = Axis(grid.down.name, [joined(label) for label in grid.down.labels]), Axis("", [Label("")])
+    names = [f"{grid.across.name} {label.text}".strip() for label in grid.across.labels]
+    return [Grid(across, down, cells, names[column], others=0, files=0) for column, cells in sorted(columns.items())]
 
 
 def joined(label: Label) -> Label:
