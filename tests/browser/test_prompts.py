@@ -22,6 +22,7 @@ def test_each_prompt_has_rows_of_its_own(page: Page, deployment: Deployment) -> 
     expect(page.locator(".preview .sum")).to_have_text(re.compile("2 values . 2 prompts . 2 seeds"), timeout=WAIT)
     expect(page.locator(".preview .big")).to_have_text("8 jobs")
     page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_label("Size of pictures").fill("100")  # all rows are in sight
     expect(cells(page, "completed").locator("img")).to_have_count(8, timeout=WAIT)
 
     rows = page.locator(".rows .heading")

@@ -95,3 +95,21 @@ def test_a_picture_that_is_gone_leaves_its_place_empty(saver: Saver, monkeypatch
     monkeypatch.setattr(saving, "fetch_output", refuse("unavailable"))
     with pytest.raises(ControlError):
         saver.save(wanted(whole=True))
+
+
+def test_one_file_is_drawn_at_a_time(saver: Saver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits too long is told; afterwards all goes on, also after a refusal."""
+    monkeypatch.setattr(saving, "BUSY_SECONDS", 0.01)
+    told = []
+
+    def fetch(*_: object) -> None:
+        with pytest.raises(ControlError) as refused:
+            saver.save(wanted())
+        told.append(str(refused.value))
+
+    monkeypatch.setattr(saving, "fetch_picture", fetch)
+    saver.save(wanted())
+    assert told == ["other files are being drawn; try again in a moment"]
+    with pytest.raises(InvalidInputError):
+        saver.save(wanted(across={"name": "cfg", "labels": [{"text": "1"}] * 999}))
+    assert saver.save(wanted(whole=True))[1] == "image/png"

@@ -22,6 +22,7 @@ from variantbus.reports.sheet import LARGEST_CELL, Load, SheetError, page_of
 MOST_LABELS: Final = 10_000
 MOST_PICTURES: Final = 10_000
 LARGEST: Final = 2048  # pixels of the longer side of a picture in full
+BUSY_SECONDS: Final = 20.0  # for which a request waits for others
 TYPES: Final = {"png": "image/png", "gif": "image/gif", "webp": "image/webp"}
 Text = Annotated[str, Meta(max_length=10_000)]
 Place = Annotated[int, Meta(ge=0, lt=MOST_LABELS)]
@@ -75,7 +76,7 @@ class Saver:
 
         Raises:
             InvalidInputError: naming the field, or what is too much.
-            ControlError: the runner does not answer.
+            ControlError: the runner does not answer, or other files are being drawn.
         """
         wanted = take(body, SavedPictures)
         grid = grid_of(wanted)
@@ -85,13 +86,16 @@ class Saver:
         def load(image: ImageRef) -> Image.Image | None:
             return self._load(image, is_whole=wanted.whole)
 
-        with self._lock:
-            try:
-                if wanted.form == "png":
-                    return _png(grid, wanted.title, longest, load), TYPES["png"]
-                return animation_of(grid, wanted.title, longest, load, wanted.form), TYPES[wanted.form]
-            except SheetError as error:
-                raise InvalidInputError(str(error)) from None
+        if not self._lock.acquire(timeout=BUSY_SECONDS):
+            raise ControlError("unavailable", "other files are being drawn; try again in a moment")
+        try:
+            if wanted.form == "png":
+                return _png(grid, wanted.title, longest, load), TYPES["png"]
+            return animation_of(grid, wanted.title, longest, load, wanted.form), TYPES[wanted.form]
+        except SheetError as error:
+            raise InvalidInputError(str(error)) from None
+        finally:
+            self._lock.release()
 
     def _load(self, image: ImageRef, *, is_whole: bool) -> Image.Image | None:
         """Return a picture, None where the runner has it no more."""

@@ -37,11 +37,6 @@ export function repeats() {
   return state.open?.repeats() ?? [];
 }
 
-/** Return the state of a cell of which nothing is known: a search does not plan all that there is to try. */
-export function unknownState() {
-  return state.open?.status?.definition.mode === "adaptive" ? "untried" : "planned";
-}
-
 /**
  * Return the pictures of the open experiment by variant and seed; one that several jobs of a variant made counts once.
  *

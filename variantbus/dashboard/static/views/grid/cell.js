@@ -4,13 +4,13 @@ import { html, render } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
 import { numberText } from "../../base/text.js";
 import { askedAbout, fileName, lengthText, tileOf } from "../../results/media.js";
+import { stateText } from "../../data/known.js";
 import { conditionText, valueText } from "../../data/values.js";
 import { previewOf } from "./preview.js";
 
 const FILES = 3; // names in a cell
 const SMALL = 90; // pixels, below which there is room for a symbol alone
 const SYMBOLS = { planned: "clock", queued: "clock", running: "play", failed: "warn", cancelled: "close", completed: "check", untried: "more", unrun: "hidden" };
-const WORDS = { unrun: "not run" };
 const unloaded = new WeakMap(); // cell -> the preview that stays until its picture is loaded
 
 /**
@@ -40,7 +40,7 @@ export function drawHole(element) {
 }
 
 function labelOf(place, known, look, stars) {
-  const told = [known.error ?? WORDS[known.state] ?? known.state, stars && `${stars} of 5 stars`, known.warnings?.length && "with warnings", known.isExtra && "not in the plan", look.score?.text];
+  const told = [known.error ?? stateText(known.state), stars && `${stars} of 5 stars`, known.warnings?.length && "with warnings", known.isExtra && "not in the plan", look.score?.text];
   return `${valueText(place.variant.variant_value)}, ${conditionText(look.definition, place.repeat)}: ${told.filter(Boolean).join(", ")}`;
 }
 
@@ -77,7 +77,7 @@ function running(element, known, again) {
 }
 
 function word(known, isSmall) {
-  const text = known.error ?? (known.state === "completed" ? results(known) : WORDS[known.state] ?? known.state);
+  const text = known.error ?? (known.state === "completed" ? results(known) : stateText(known.state));
   return isSmall ? html`<span class="word">${icon(SYMBOLS[known.state])}</span>` : html`<span class="word"><span>${text}</span></span>`;
 }
 

@@ -6,6 +6,7 @@ import { confirm } from "../../base/dialog.js";
 import { complain, say } from "../../base/toast.js";
 import { numberText } from "../../base/text.js";
 import { isShared, of, post } from "../../data/api.js";
+import { knownOf } from "../../data/known.js";
 import { repeats, state } from "../../data/state.js";
 import { ratingOf, rate, reject, undoRating } from "../../feedback/judging.js";
 import { askedAbout } from "../../results/media.js";
@@ -15,7 +16,6 @@ import { drawCell, drawHole } from "./cell.js";
 import { openExtend } from "../../experiment/extend.js";
 import { headsOf } from "./heads.js";
 import { actOf, movedBy } from "./keys.js";
-import { knownOf } from "./known.js";
 import { dragHeadings, openMenu } from "./menu.js";
 import { openedPicture } from "./opened.js";
 import { offerStars } from "./pick.js";
@@ -26,6 +26,7 @@ import { loadSettings, loadSize, pixelsOf, saveSettings, saveSize } from "./sett
 import { toolbar } from "./tools.js";
 
 const ROOM = 2; // pixels of a border
+const ROWS = 2; // that are in sight at first, where there are as many
 
 export function gridView(id, route) {
   let settings = loadSettings(id);
@@ -54,7 +55,9 @@ export function gridView(id, route) {
 
   function cellSize() {
     const width = board.element.clientWidth - (heads?.side ?? 0) - ROOM;
-    return pixelsOf(size, width / Math.max(1, axes.across.length), board.element.clientWidth);
+    const height = board.element.clientHeight - (heads?.height ?? 0);
+    const room = { width: width / Math.max(1, axes.across.length), height: height / Math.min(ROWS, Math.max(1, axes.down.length)) };
+    return pixelsOf(size, room, board.element.clientWidth);
   }
 
   function layout() {

@@ -7,11 +7,12 @@ import { estimatesOf, factsOf } from "./scores.js";
 
 const HEADING = { weight: 600, share: 0.9 }; // the letters, as in grid.css
 const CORNER = { weight: 400, share: 0.8 };
+const FACT = { weight: 400, share: 0.75 };
 const LINES = 3; // of a heading, at most
 const FACTS = 20; // pixels of the line below a value
 const LINE = 20;
 const PADDING = 14;
-const ROOM = { one: 56, both: 116 }; // pixels that one or both of the facts need
+const ROOM = { one: 56, both: 104 }; // pixels that one or both of the facts need
 const ARROW = 14; // behind the name of an axis
 const SIDE = { least: 56, most: 220, share: 0.34 }; // of the headings of rows; the share is that of a narrow window
 
@@ -27,18 +28,21 @@ export function headsOf(open, axes, settings, { cell, width, fontSize }) {
   const lengths = axes.across.map((entry) => text(entry).lines.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line, fontSize) / (cell - 10))), 0));
   const lines = Math.min(Math.max(LINES, axes.names.length), Math.max(1, ...lengths));
   const hasFacts = axes.across.some((entry) => entry.kind !== "seed");
-  const widest = Math.max(...axes.down.map((entry) => Math.max(...[...text(entry).lines, text(entry).small].map((line) => widthOf(line, fontSize)))), 0);
+  const sayings = (entry) => [...text(entry).lines, text(entry).small].map((line) => widthOf(line, fontSize));
+  const known = (entry) => widthOf(toldIn(Infinity, facts(entry)), fontSize, FACT) + (facts(entry)?.isBest ? ARROW * scale : 0);
+  const widest = Math.max(...axes.down.map((entry) => Math.max(...sayings(entry), known(entry))), 0);
   const corner = cornerOf(definition, axes, settings, isOneSeed && seeded[0]);
   // the names of the axes take no more than a narrow window can spare
   const named = Math.min(Math.max(...corner.map((line) => widthOf(line.text, fontSize, CORNER) + ARROW * scale)), 0.25 * width);
+  const side = Math.round(Math.max(SIDE.least * scale, Math.min(Math.max(widest, named) + (PADDING + 4) * scale, SIDE.most * scale, Math.max(SIDE.share * width, SIDE.least * scale))));
   return {
     height: Math.max(lines * LINE * scale + (hasFacts ? FACTS * scale : 0), corner.length * LINE * scale) + PADDING * scale,
-    side: Math.round(Math.max(SIDE.least * scale, Math.min(Math.max(widest, named) + (PADDING + 4) * scale, SIDE.most * scale, Math.max(SIDE.share * width, SIDE.least * scale)))),
+    side,
     lines,
     /** Return the words of a heading, for where no elements are. */
     words: (entry) => ({ text: text(entry).lines.join(", "), small: text(entry).small }),
     names: corner.slice(0, 2).map((line) => line.text),
-    head: (element, entry, isRow) => drawHead(element, entry, { ...text(entry), facts: facts(entry), limit: isRow ? rowLines(cell, entry, scale) : lines, room: (isRow ? SIDE.most * scale : cell) / scale }),
+    head: (element, entry, isRow) => drawHead(element, entry, { ...text(entry), facts: facts(entry), limit: isRow ? rowLines(cell, entry, scale) : lines, room: (isRow ? side : cell) / scale }),
     corner: (element) => drawCorner(element, corner),
   };
 }

@@ -34,10 +34,11 @@ export function loadSize() {
   return kept === "fit" ? kept : within(Number(kept)) || "usual";
 }
 
-/** Return how many pixels a size is; `room` is what one cell may have of the width of the window. */
+/** Return how many pixels a size is; `room` is what one cell may have of the window, of a `width`. */
 export function pixelsOf(size, room, width) {
-  if (size === "fit") return Math.floor(within(room));
-  return size === "usual" ? Math.floor(within(Math.max(room, Math.min(USUAL.pixels, USUAL.share * width)))) : size;
+  if (size === "fit") return Math.floor(within(room.width));
+  const least = Math.min(USUAL.pixels, USUAL.share * width);
+  return size === "usual" ? Math.floor(within(Math.max(least, Math.min(room.width, room.height)))) : size;
 }
 
 function within(pixels) {

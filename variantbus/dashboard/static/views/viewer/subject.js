@@ -1,7 +1,8 @@
 // What the viewer knows of one cell: its variant, its results, its settings, and the words for them.
 
 import { jobSettings } from "../../data/settings.js";
-import { cellKey, repeats, state, unknownState } from "../../data/state.js";
+import { knownOf, stateText } from "../../data/known.js";
+import { cellKey, repeats, state } from "../../data/state.js";
 import { conditionText, valueKey, valueText } from "../../data/values.js";
 import { askedAbout } from "../../results/media.js";
 
@@ -34,8 +35,9 @@ export function subjectOf(key, part = 0) {
 }
 
 /** Return what stands where no picture is. */
-export function wordOf({ cell, files }) {
-  return cell?.error ?? (cell?.state === "completed" ? (files.length ? "" : "no result") : (cell?.state ?? unknownState()));
+export function wordOf({ cell, files, variant, repeat }) {
+  const known = knownOf(state.open, { variant, repeat });
+  return cell?.error ?? (known.state === "completed" ? (files.length ? "" : "no result") : stateText(known.state));
 }
 
 /** Return the cells that are the best ones to compare with, the best one first: the recommended value under the same seed. */

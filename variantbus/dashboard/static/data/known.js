@@ -1,10 +1,15 @@
 // What is known of a cell: of its job, or why there is none.
 
-import { cellKey } from "../../data/state.js";
-import { blocksOf } from "../../data/values.js";
+import { cellKey } from "./state.js";
+import { blocksOf } from "./values.js";
 
 const NOTHING = { images: [], warnings: [], progress: 0, metrics: {} };
 const ENDED = new Set(["completed", "partial", "failed", "cancelled"]);
+
+/** Return the state of a cell in words. */
+export function stateText(state) {
+  return state === "unrun" ? "not run" : state;
+}
 
 /** Return what is known of the job of a place; `isExtra` if the plan does not have it. */
 export function knownOf(open, { variant, repeat }) {
