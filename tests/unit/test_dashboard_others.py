@@ -1,5 +1,6 @@
 """What others see by a link: all of the experiment, and nothing of machines or of other people."""
 
+import time
 from typing import Any
 
 import pytest
@@ -42,6 +43,8 @@ VARIANT = {
     "variant_index": 0,
     "variant_value": "/home/jane/loras/a.safetensors",
     "error": "tcp://10.0.0.5:5561 is away",
+    "warning": "box is slow",
+    "warned": 1,
     "images": [IMAGE],
     "rating": {"mean": 4.0, "count": 2},
 }
@@ -77,12 +80,21 @@ COMPLETED = {
         ("see /home/jane/", "see jane"),
         ("http://box:7860/sdapi is away", "(address) is away"),
         ("at 10.0.0.5:5561 and localhost:1", "at (address) and (address)"),
+        ("from 2http://box/a, LOCALHOST", "from (address) (address)"),
         ("", ""),
     ],
 )
 def test_texts_have_no_paths_and_no_addresses(text: str, shown: str) -> None:
     """A slash inside a word is none of a path."""
     assert text_for_others(text) == shown
+
+
+@pytest.mark.parametrize("part", ["a.", "a-", "1.1.", "/a ", "a://b ", "C:\\ ", "~", "localhost:"])
+def test_long_texts_take_no_time(part: str) -> None:
+    """They are looked at on the loop of all pages: with each beginning tried anew this took minutes."""
+    began = time.process_time()
+    text_for_others(part * (200_000 // len(part)))
+    assert time.process_time() - began < 5
 
 
 def test_values_keep_their_form() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 Told = dict[str, Any]
 FAILED: Final = "this job failed"
+ADDRESS: Final = "(address)"
 HIDDEN: Final = frozenset(
     {"command", "workflow", "images", "files", "env", "folder", "origin", "score", "damage", "note"}
 )
@@ -19,17 +20,20 @@ DEFINITION: Final = frozenset(
     }
 )  # fmt: skip
 RESULT: Final = frozenset({"success", "cancelled", "images", "metrics", "seconds", "untimed"})
-_ADDRESS: Final = re.compile(
-    r"\b[a-z][a-z0-9+.-]*://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\blocalhost(?::\d+)?\b", re.IGNORECASE
-)
+# each run of letters is looked at once: texts of half a million come with every status, on the loop of all pages
+_URL: Final = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*+://\S+")
+_HOST: Final = re.compile(r"\b(?:\d{1,3}(?:\.\d{1,3}){3}|(?i:localhost))(?::\d+)?\b")
 _PATH: Final = re.compile(r"(?:(?<=[\s\"'=(\[,:])|^)(?:~?/|[A-Za-z]:[\\/]|\\\\)[^\s\"')\],]+")
 _WHOLE: Final = re.compile(r"(?:~?/|[A-Za-z]:[\\/]|\\\\)[^\n]*[\\/]?")
+_WORDS: Final = ("error", "warning", "images")  # of a variant, which are shown in other forms or not at all
 _SLASH: Final = re.compile(r"[\\/]")
 
 
 def text_for_others(text: str) -> str:
     """Return a text with names of files in the place of paths, and without addresses."""
-    shown = _ADDRESS.sub("(address)", text)
+    shown = _HOST.sub(ADDRESS, _URL.sub(ADDRESS, text) if "://" in text else text)
+    if "/" not in shown and "\\" not in shown:
+        return shown  # the most
     return _PATH.sub(lambda found: _last(found[0]), shown)
 
 
@@ -58,7 +62,7 @@ def status_for_others(status: Told) -> Told:
 
 def variant_for_others(variant: Told) -> Told:
     """Return the status of a variant."""
-    shown: Told = value_for_others({key: value for key, value in variant.items() if key not in ("error", "images")})
+    shown: Told = value_for_others({key: value for key, value in variant.items() if key not in _WORDS})
     return {**shown, "images": _images(variant.get("images")), "error": FAILED if variant.get("error") else None}
 
 
