@@ -62,6 +62,6 @@ def test_an_experiment_is_shared_and_no_more(browser: Browser, page: Page, works
 
     dialog.get_by_role("button", name=re.compile("Revoke the link")).click()
     expect(dialog.get_by_role("listitem")).to_have_count(0)
-    expect(other.locator("body")).to_contain_text("This link holds no more")
+    expect(other.locator("body")).to_contain_text("This link holds no more", timeout=WAIT)
     assert broken == []
     context.close()
