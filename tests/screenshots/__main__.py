@@ -16,7 +16,7 @@ from tests.support.workspace import ROOT, Workspace
 FOLDER: Final = ROOT / "docs" / "screenshots"
 SIZES: Final = {"phone": (360, 740), "": (1280, 800), "large": (2560, 1440)}
 PIXELS: Final = 192  # of a picture's side
-QUALITY: Final = 80  # of WebP, in which all of them take 2 MB instead of 12
+QUALITY: Final = 65  # of WebP, in which all of them take 5 MB
 EMPTY: Final = View("empty", "", ".empty")
 
 

@@ -29,12 +29,12 @@ prompt = "a blue star"
 steps = 12
 """,
     "pairs": """
-name = "Which sampler?"
+name = "Which guidance?"
 jobs_per_variant = 3
 objective = "preference"
 [variable]
-name = "sampler_name"
-values = ["euler", "heun", "dpm++_2m"]
+name = "cfg_scale"
+values = [1, 2.5, 6]
 [config]
 prompt = "a blue star"
 steps = 12
