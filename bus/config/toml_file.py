@@ -1,5 +1,6 @@
 """Reads TOML files; any error in one is a sentence that names the file and the key."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -9,6 +10,11 @@ from bus.protocol.validation import InvalidInputError, unreadable
 
 T = TypeVar("T")
 FILE_LIMIT: Final = 1 << 20  # bytes
+DEEPEST: Final = 100  # parts of a key with dots
+# the parser takes memory by the square of their number: half a megabyte of `a.a.a` would be some hundred gigabytes
+_DEEP: Final = re.compile(
+    rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{DEEPEST}}}""", re.ASCII
+)
 
 
 def read_toml(path: Path, kind: type[T]) -> T:
@@ -58,6 +64,8 @@ def table_of(path: Path, data: bytes) -> dict[str, Any]:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:
         raise InvalidInputError(f"{path}: is not UTF-8; save it as UTF-8") from None
+    if _DEEP.search(text):
+        raise InvalidInputError(f"{path}: is no valid TOML: nested too deeply")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -35,6 +35,24 @@ def test_values_in_a_toml_file_without_end(tmp_path: Path, value: str) -> None:
         read_toml(path, Anything)
 
 
+@pytest.mark.parametrize("key", ["a.{}b", "[a.{}b]", "'x' . {}b", r'"\"x".{}b', "k = {{ a.{}b"])
+def test_a_key_in_a_toml_file_without_end(tmp_path: Path, key: str) -> None:
+    """The memory for it grows by the square: half a megabyte, dropped onto the dashboard, took all of the machine."""
+    path = tmp_path / "file.toml"
+    path.write_text(f"{key.format('a.' * 300)} = 1\n", encoding="utf-8")
+
+    with pytest.raises(InvalidInputError, match=r"file\.toml: is no valid TOML: nested too deeply"):
+        read_toml(path, Anything)
+
+
+def test_a_text_with_many_dots_is_a_text(tmp_path: Path) -> None:
+    """As a list of numbers, or a prompt."""
+    path = tmp_path / "file.toml"
+    path.write_text(f"a = '{'0.5, ' * 300}' # {'... ' * 300}\n", encoding="utf-8")
+
+    assert read_toml(path, Anything).a == "0.5, " * 300
+
+
 @pytest.mark.parametrize("value", [DEEP, DIGITS])
 def test_values_on_a_command_line_without_end(value: str) -> None:
     """What is no value is a text, as elsewhere on the command line; the service refuses it where it is no text."""
