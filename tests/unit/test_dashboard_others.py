@@ -149,6 +149,24 @@ def test_events_tell_nothing_of_machines(body: dict[str, Any]) -> None:
     assert not [secret for secret in SECRETS if secret in str(shown)]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        ["experiment.status"],
+        {"type": "experiment.status"},
+        {"type": "experiment.status", "definition": None},
+        {"type": "experiment.status", "definition": {}, "variants": [None]},
+        {"type": "experiment.deleted"},
+        {"type": "job.completed", "result": "well"},
+        {"type": "job.completed", "result": {"error": "bad"}},
+    ],
+)
+def test_an_event_of_another_form_is_left_out(body: Any) -> None:
+    """It would end the loop that feeds all pages, and with it the dashboard."""
+    assert event_for_others(body) is None
+
+
 def test_the_end_of_a_job_has_its_pictures() -> None:
     """And that it was made before, but not by which job of what."""
     shown = event_for_others(COMPLETED)

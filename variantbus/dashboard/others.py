@@ -76,10 +76,18 @@ def snapshot_for_others(snapshot: Told) -> Told:
     }
 
 
-def event_for_others(body: Told) -> Told | None:
-    """Return an event of an experiment, None if it is nothing for others."""
-    show = _EVENTS.get(str(body.get("type")))
-    return show(body) if show else None
+def event_for_others(body: Any) -> Told | None:
+    """Return an event of an experiment, None if it is nothing for others, or not of the form that is known here."""
+    show = _EVENTS.get(str(body.get("type"))) if isinstance(body, dict) else None
+    try:
+        return show(body) if show else None
+    except (
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+    ):  # of another version; the pages of all others must go on
+        return None
 
 
 def _cell(cell: Told) -> Told:
