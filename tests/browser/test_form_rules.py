@@ -108,6 +108,16 @@ def test_texts_are_taken_whole_and_numbers_may_stand_in_a_line(form: Page) -> No
     assert items("true,false", {"kind": "bool"}) == [True, False]
     assert items("", FLOAT) == []
     assert items("1, abc", FLOAT) == {"error": "abc is no number"}
+    assert items("1, 18446744073709551616", FLOAT) == {"error": "18446744073709551616 is too large"}
+    assert items("1e999") == {"error": "1e999 is too large"}
+    assert run(form, "data/entries.js", "m.rangeOf('1 to 18446744073709551616 by 1').stop") == "18446744073709551616"
+    digits = "m.definitionOf({...v[0], jobs: '9'.repeat(30)}).problems.find((one) => one.field === 'jobs').text"
+    draft = run(form, "views/form/draft.js", "m.newDraft()")
+    assert run(form, "views/form/definition.js", digits, draft) == "This number is too large."
+    hidden = "m.inShort({config: {prompt: v[0], steps: 4}}).slice(0, 2)"
+    turned = "a \u202estar"
+    assert run(form, "experiment/facts.js", hidden, turned) == [f"\u2068“{turned}”\u2069", "4 steps"]
+    assert run(form, "experiment/facts.js", hidden, "a star") == ["“a star”", "4 steps"]
     assert items("2", {"kind": "bool"}) == {"error": "2 is neither true nor false"}
 
     # ranges are exact, with decimals as people write them; what leads nowhere is said

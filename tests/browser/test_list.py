@@ -112,6 +112,10 @@ def test_every_address_has_a_sentence_and_titles_follow(page: Page, workspace: W
     expect(page.get_by_role("region", name="All settings")).to_contain_text("level (varies)")
     page.get_by_role("button", name="Rename").click()
     expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.locator("#view").evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert Axe().run(page).response["violations"] == []
+    page.set_viewport_size({"width": 1400, "height": 900})
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Rename")).to_be_focused()
     page.keyboard.press("Enter")

@@ -1,6 +1,6 @@
 // What people type into the form, as values: texts are taken whole, numbers and choices may stand in a line with commas.
 
-import { stringify, valueText, whole } from "./values.js";
+import { isTaken, stringify, valueText, whole } from "./values.js";
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 const RANGE = /^(\S+)\s+to\s+(\S+)\s+by\s+(\S+)$/;
@@ -65,13 +65,19 @@ function isPlain(part) {
 /** Read a number, true, false, or a text, which may be in quotes. */
 function literal(text) {
   if (text === "true" || text === "false") return text === "true";
-  if (NUMBER.test(text)) return whole(text);
+  if (NUMBER.test(text)) return number(text);
   if (!/^".*"$/s.test(text)) return text;
   try {
     return JSON.parse(text);
   } catch {
     return text;
   }
+}
+
+function number(text) {
+  const read = whole(text);
+  if (!isTaken(read)) throw new Error(`${shown(text)} is too large`);
+  return read;
 }
 
 /** Return `{ start, stop, step }` of a text such as `1 to 5 by 0.5`, null of any other. */
@@ -83,7 +89,7 @@ export function rangeOf(text) {
 /** Return a number as JSON has it if that has the digits that were typed, else the text, which is exact as well. */
 export function numeric(text) {
   const number = whole(text.trim());
-  return String(number) === text.trim() ? number : text.trim();
+  return isTaken(number) && String(number) === text.trim() ? number : text.trim();
 }
 
 /** Return what a range stands for: `{ count, text }`, such as "3, 4.5, 6 … 15"; throws an Error with a sentence. */

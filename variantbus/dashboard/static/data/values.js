@@ -84,6 +84,11 @@ export function whole(text) {
   return /^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text)) ? BigInt(text) : Number(text);
 }
 
+/** Return whether a service takes a number: whole ones have 64 bits. */
+export function isTaken(number) {
+  return typeof number === "bigint" ? number >= -(2n ** 63n) && number < 2n ** 64n : Number.isFinite(number);
+}
+
 function isMisread(text) {
   return text.trim() !== text || text === "" || text.startsWith('"') || text === "true" || text === "false" || /^[+-]?(inf|infinity|nan)$/i.test(text) || !Number.isNaN(Number(text));
 }

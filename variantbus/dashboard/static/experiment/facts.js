@@ -1,6 +1,6 @@
 // What was run, and how far it is, in words: from a definition and a status, which are all that is looked at.
 
-import { durationText } from "../base/text.js";
+import { durationText, isolated } from "../base/text.js";
 import { blocksOf, conditionWord, seedText, stringify, valueText } from "../data/values.js";
 
 const PROMPT = /(^|[.\s])(prompt|positive|text)$/i; // names under which pipelines take it
@@ -52,7 +52,7 @@ function promptText(definition) {
   const settings = Object.entries({ ...definition.config, ...blocks[0]?.config });
   const varied = knobsOf(definition).map((knob) => knob.name);
   const prompt = settings.find(([name, value]) => PROMPT.test(name) && typeof value === "string" && value && !varied.includes(name));
-  if (prompt) return `“${prompt[1]}”`;
+  if (prompt) return isolated(`“${prompt[1]}”`);
   const command = definition.config?.command;
   return command === undefined ? "" : Array.isArray(command) ? command.map(valueText).join(" ") : valueText(command);
 }

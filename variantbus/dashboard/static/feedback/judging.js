@@ -11,6 +11,7 @@ const DIGITS = 1e6; // a judgement is known by its time: two are never said in t
 const OBJECTIVES = { rate: "stars", compare: "preference" };
 const hinted = new Set(); // experiments of which it was said that something else decides
 const listeners = new Set();
+const said = new Map(); // experiment -> times of what this page has said of it, the oldest first
 let last = 0;
 
 const queue = new JudgementQueue({
@@ -22,7 +23,7 @@ const queue = new JudgementQueue({
 
 /** Give a picture stars; `note` is what is written about it from now on, by default what was. */
 export function rate(experiment, sha256, stars, note = ratingOf(sha256)?.note ?? "") {
-  queue.add({ experiment, what: "rate", body: { image: sha256, stars, note, rated_at: now() } });
+  queue.add({ experiment, what: "rate", body: { image: sha256, stars, note, rated_at: now(experiment) } });
 }
 
 /** Give a picture one star, and a note that it was rejected, unless it has one. */
@@ -39,7 +40,7 @@ export function note(experiment, sha256, text) {
 
 /** Say which of two pictures is better: `left`, `right`, `tie` or `both_bad`. */
 export function compare(experiment, left, right, outcome) {
-  queue.add({ experiment, what: "compare", body: { left, right, outcome, compared_at: now() } });
+  queue.add({ experiment, what: "compare", body: { left, right, outcome, compared_at: now(experiment) } });
 }
 
 /** Take the newest rating of a picture back, so that an earlier one holds again. */
@@ -56,9 +57,9 @@ export function undoComparison(experiment, { left, right, compared_at }) {
   queue.add({ experiment, what: "undo-comparison", body: { left, right, compared_at } });
 }
 
-/** Take the newest rating back; return its picture, null if there is none. */
+/** Take the newest rating of this page back, and not one that somebody else gave meanwhile; return its picture, null if there is none. */
 export function undoLast(experiment) {
-  const newest = ratings().at(-1);
+  const newest = lastOf(experiment, ratings(), "rated_at");
   if (newest) undoRating(experiment, newest.sha256);
   return newest?.sha256 ?? null;
 }
@@ -88,6 +89,11 @@ export function comparisons() {
     if (what === "undo-comparison" && at >= 0) found.splice(at, 1);
   }
   return found;
+}
+
+/** Return the comparison that `u` takes back: the newest one of this page. */
+export function lastComparison(experiment) {
+  return lastOf(experiment, comparisons(), "compared_at");
 }
 
 /** Return how many judgements of any experiment wait, and why, "" if they are just on their way. */
@@ -125,9 +131,18 @@ export function hint({ experiment, what }, isSaid = false) {
   say(`Kept, but this experiment is decided by ${objectiveText(objectiveNow())}. You can change that under Rate.`);
 }
 
-function now() {
+/** Return the newest of some judgements that was said here; where none is, the newest of those that were there before. */
+function lastOf(experiment, all, time) {
+  const times = said.get(experiment) ?? [];
+  return all.findLast((one) => times.includes(one[time])) ?? all.findLast((one) => !times.length || one[time] < times[0]);
+}
+
+/** Return the time of what is said of an experiment now, by which it is known from then on. */
+function now(experiment) {
   last = Math.max(Date.now() / 1000, last + 1 / DIGITS);
-  return Math.round(last * DIGITS) / DIGITS;
+  const time = Math.round(last * DIGITS) / DIGITS;
+  said.set(experiment, [...(said.get(experiment) ?? []), time]);
+  return time;
 }
 
 function waitingHere() {

@@ -51,7 +51,7 @@ export function experimentView({ id, tab, part, query }) {
   function renaming(name) {
     const keys = (event) => event.key === "Escape" && rename(false);
     const begin = (input) => input && input !== document.activeElement && requestAnimationFrame(() => input.select());
-    return html`<form class="renaming" @submit=${save} @keydown=${keys}>
+    return html`<h1 class="renamed">${name}</h1><form class="renaming" @submit=${save} @keydown=${keys}>
       <input name="name" .defaultValue=${name} aria-label="Name" maxlength="200" required autocomplete="off" ${ref(begin)} />
       <button class="primary">Save</button><button type="button" @click=${() => rename(false)}>Cancel</button>
     </form>`;

@@ -24,7 +24,7 @@ export function sharedView({ id, tab, part, query }) {
     render(
       html`<div class="title"><h1>${status?.experiment_name ?? "…"}</h1></div>
         <p class="facts">${status ? facts(status) : error ? html`<span class="error">${error}</span>` : "…"}</p>
-        ${status ? html`<p class="facts">${inShort(status.definition).join(" · ")}</p>` : nothing}
+        ${status ? html`<p class="facts inshort">${inShort(status.definition).join(" · ")}</p>` : nothing}
         <nav class="tabs" aria-label="Experiment">${Object.entries(TABS).map(link)}</nav>`,
       head,
     );

@@ -64,7 +64,7 @@ export function compareView({ part }) {
       <p class="finding">${made ? headline(made, winner, variable) : "No answer yet"}</p>
       ${winner ? html`<p>${[winner.p_best === null ? "" : `${percent(winner.p_best)} that it is the best`, estimateText(winner, made.objective)].filter(Boolean).join(" · ")}</p>` : nothing}
       <p class="facts"><span class=${`chip ${view.status}`}>${view.status}</span> ${[`${endedJobs(view)} of ${view.totals.jobs} jobs`, timeLeft(view), secondsText(view)].filter(Boolean).join(" · ")}</p>
-      <p class="facts">${inShort(view.definition).join(" · ")}</p>
+      <p class="facts inshort">${inShort(view.definition).join(" · ")}</p>
     </article>`;
   }
 

@@ -1,6 +1,6 @@
 // From the draft to the definition that the learning service takes, and what is in the way.
 
-import { whole } from "../../data/values.js";
+import { isTaken, whole } from "../../data/values.js";
 import { itemsOf, numeric, rangeOf, rangeText, valueOf } from "../../data/entries.js";
 import { presetsOf, skipsOf } from "./pairs.js";
 import { settingsOf, variablesOf } from "./settings.js";
@@ -160,8 +160,9 @@ function withinOf(text) {
 
 function numberOf(field, text, problems, { least, words }) {
   const number = whole(text.trim());
-  if (/^\d+$/.test(text.trim()) && number >= least) return number;
-  problems.push({ field, text: words });
+  const isWhole = /^\d+$/.test(text.trim()) && number >= least;
+  if (isWhole && isTaken(number)) return number;
+  problems.push({ field, text: isWhole ? "This number is too large." : words });
   return least;
 }
 

@@ -7,7 +7,7 @@ import { percent } from "../../base/text.js";
 import { state } from "../../data/state.js";
 import { together } from "../../results/full.js";
 import { kindOf } from "../../results/media.js";
-import { compare, comparisons, undoComparison } from "../../feedback/judging.js";
+import { compare, comparisons, lastComparison, undoComparison } from "../../feedback/judging.js";
 import { comingJobs, making } from "./end.js";
 import { Pairs } from "./pairs.js";
 import { notSeen } from "./unseen.js";
@@ -49,7 +49,7 @@ export function pairRating({ id, shots, ask, ordered, draw, why }) {
 
   /** Take the newest answer back, and ask it again. */
   function undo() {
-    const newest = comparisons().at(-1);
+    const newest = lastComparison(id);
     if (!newest) return;
     undoComparison(id, newest);
     askAgain(newest);

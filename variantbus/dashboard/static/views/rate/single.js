@@ -9,12 +9,14 @@ import { kindOf } from "../../results/media.js";
 import { rate as give, note as write, ratingOf, reject, undoLast } from "../../feedback/judging.js";
 import { Course } from "./course.js";
 import { endOf } from "./end.js";
+import { Held } from "./held.js";
 import { notSeen } from "./unseen.js";
 
 /** Return this way of rating: templates for the parts of the view, and what it does for keys and events. */
 export function starRating({ id, shots, ask, ordered, draw, isTold }) {
   const drafts = new Map(); // hash -> a note that is typed and not sent
   const shown = new Set(); // hashes of pictures whose values somebody wanted to see
+  const held = new Held(); // stars by keys, for pictures that are not there yet
   let enough = "";
   const course = new Course({
     all: ordered,
@@ -65,7 +67,33 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
     course.next();
   }
 
+  /** Take the stars of a key, null for a rejection; they are for the picture that is shown, or for one behind it. */
+  function pressed(stars) {
+    const one = now();
+    if (one && shots.of(one.image).state === "loading") held.hold(stars);
+    else rate(stars);
+  }
+
+  /** Let the next key count whose picture is there now. */
+  function takeHeld() {
+    const one = now();
+    if (!one || shots.of(one.image).state === "failed") return held.drop();
+    const stars = seen() ? held.take() : undefined;
+    if (stars !== undefined) rate(stars);
+  }
+
+  function pass() {
+    held.drop();
+    course.pass();
+  }
+
+  function back() {
+    held.drop();
+    course.back();
+  }
+
   function undo() {
+    if (held.undo()) return;
     const sha256 = undoLast(id);
     if (sha256) course.show(sha256);
   }
@@ -95,7 +123,7 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
     const one = now();
     if (!one) return { key: "end", kind: "over", content: endOf({ id, ...counted(), enough, passed: course.passed.size, again: () => course.again() }) };
     const shot = shots.of(one.image);
-    const content = html`<div class=${`shot ${kindOf(one.image)} ${shot.state}`}>${keyed(one.sha256, shot.view)}</div>${notSeen([shot], { again: () => shots.retry(), pass: () => course.pass() })}`;
+    const content = html`<div class=${`shot ${kindOf(one.image)} ${shot.state}`}>${keyed(one.sha256, shot.view)}</div>${notSeen([shot], { again: () => shots.retry(), pass })}`;
     return { key: one.sha256, kind: "one", content };
   }
 
@@ -116,7 +144,7 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
       <div class="row judge" role="group" aria-label="Stars">
         ${undoButton(undo)}
         <span class="five">${[1, 2, 3, 4, 5].map(star)}</span>
-        <button class="pass" aria-label="Skip" title="Another one (→)" @click=${() => course.pass()}>${icon("right")}</button>
+        <button class="pass" aria-label="Skip" title="Another one (→)" @click=${pass}>${icon("right")}</button>
       </div>
       <div class="row notes">
         <input class="note" aria-label="Note" title="Note (n)" maxlength="2000" autocomplete="off" enterkeyhint="done"
@@ -145,13 +173,13 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
 
   function key(event) {
     const one = now();
-    if (/^[1-5]$/.test(event.key)) rate(Number(event.key));
-    else if (event.key === "x") rate(null);
+    if (/^[1-5]$/.test(event.key)) pressed(Number(event.key));
+    else if (event.key === "x") pressed(null);
     else if (event.key === "u") undo();
     else if (event.key === "v" && one) (shown.add(one.sha256), draw());
     else if (event.key === "n" && one) document.querySelector(".rating .note")?.focus();
-    else if (event.key === "ArrowLeft") course.back();
-    else if (event.key === "ArrowRight" || event.key === "s") course.pass();
+    else if (event.key === "ArrowLeft") back();
+    else if (event.key === "ArrowRight" || event.key === "s") pass();
     else return false;
     return true;
   }
@@ -163,10 +191,11 @@ export function starRating({ id, shots, ask, ordered, draw, isTold }) {
     stage,
     below,
     key,
-    swiped: (way) => (way < 0 ? course.pass() : course.back()),
+    swiped: (way) => (way < 0 ? pass() : back()),
     canZoom: () => Boolean(seen()) && kindOf(now().image) === "picture",
-    show: (sha256) => course.show(sha256),
-    restart: () => ((enough = ""), course.restart()),
+    show: (sha256) => (held.drop(), course.show(sha256)),
+    restart: () => ((enough = ""), held.drop(), course.restart()),
+    drawn: takeHeld,
     /** A judgement was refused, as the queue says: its picture comes back, with what was written. */
     refused({ what, body }) {
       if (what !== "rate") return;
