@@ -110,10 +110,10 @@ class Lists:
         if known and known.value is not None:
             leader = Leader(value=known.value, p_best=known.p_best, tier=known.tier)
         made = self._store.results.made(name, LOOKED_AT)
-        indices = best(made, known, minimize=objective.minimize) or spread(made, SHOWN)
+        indices = strip(made, best(made, known, minimize=objective.minimize), SHOWN)
         is_open = objective.kind == "stars" and not (known and known.tier == DECIDED)
         unrated = (yield from self._unrated(name)) if is_open and made else 0
-        images = [image for index in indices[:SHOWN] if (image := self._visible(name, index))]
+        images = [image for index in indices if (image := self._visible(name, index))]
         return Overview(experiment=experiment_status(listed), leader=leader, images=images, unrated=unrated)
 
     def _visible(self, experiment_id: str, variant_index: int) -> ImageRef | None:
@@ -140,11 +140,17 @@ def best(made: Sequence[int], known: RecommendationUpdated | None, *, minimize: 
     return sorted((index for index in made if index in means), key=lambda index: means[index], reverse=not minimize)
 
 
+def strip(made: Sequence[int], ranked: Sequence[int], count: int) -> list[int]:
+    """Return so many of the variants that have results: those with an estimate, then some of the others."""
+    others = [index for index in made if index not in set(ranked)]
+    return [*ranked, *spread(others, max(0, count - len(ranked)))][:count]
+
+
 def spread(made: Sequence[int], count: int) -> list[int]:
     """Return so many of the variants that have results, from the first to the last, at equal distances."""
     if len(made) <= count:
         return list(made)
-    return [made[place * (len(made) - 1) // (count - 1)] for place in range(count)]
+    return [made[place * (len(made) - 1) // max(1, count - 1)] for place in range(count)]
 
 
 def fitting(ids: Sequence[str], size: int) -> list[str]:

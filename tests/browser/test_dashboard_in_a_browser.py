@@ -231,8 +231,8 @@ def test_a_large_grid_keeps_few_cells_in_the_page_and_scrolls(page: Page, worksp
     last = page.locator(".cell[data-key='99.19']")
     expect(last).to_be_visible(timeout=WAIT)
 
-    # 1,350 by 600 pixels for cells of 150, one more on each side, and the row and column of the one that Tab comes to
-    most = (9 + 1 + 2 + 1) * (4 + 1 + 2 + 1)
+    # 1,350 by 600 pixels for cells of 128, one more on each side, and the row and column of the one that Tab comes to
+    most = (10 + 1 + 2 + 1) * (4 + 1 + 2 + 1)
     assert few <= most
     assert page.locator(".cell").count() <= most
     assert time.monotonic() - began < 2 * TIME_FACTOR

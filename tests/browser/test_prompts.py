@@ -47,7 +47,7 @@ def test_each_prompt_has_rows_of_its_own(page: Page, deployment: Deployment) -> 
 def test_a_search_begins_with_one_seed(page: Page, deployment: Deployment) -> None:
     """Unless somebody has written another number, which stays; so the budget is not spent on the first values."""
     deployment.open(page, "new")
-    seeds, adaptive = page.locator("[name=jobs]"), page.get_by_label("Search by itself")
+    seeds, adaptive = page.locator("[name=jobs]"), page.get_by_label("Adaptive search")
     plan = page.locator(".preview .sum")
     page.locator("[name='a values']").fill("0 to 12 by 0.5")
     adaptive.check()
@@ -65,7 +65,7 @@ def test_what_a_search_has_not_tried_is_not_called_planned(page: Page, deploymen
     deployment.open(page, "new")
     page.locator("[name='a values']").fill("1, 2, 4")
     page.get_by_text("A number", exact=True).click()
-    page.get_by_label("Search by itself").check()
+    page.get_by_label("Adaptive search").check()
     page.locator("[name=budget]").fill("4")
     fill_more(page, {"steps": 2, "width": 32, "height": 32})
     expect(page.locator(".preview")).to_contain_text("up to 4 in all", timeout=WAIT)

@@ -209,7 +209,7 @@ def test_no_key_is_lost_and_none_counts_after_the_end(page: Page, deployment: De
 
 
 def test_what_an_adaptive_experiment_makes_comes_up_by_itself(page: Page, deployment: Deployment) -> None:
-    """After the last star there are more pictures, and the count follows."""
+    """After the last star there are more pictures, and the count follows; the frame does not tell what they are of."""
     name = made(deployment.workspace, 'mode = "adaptive"\nbudget = 8\n', "start = 0\nstop = 8\nstep = 1")
     deployment.open(page, f"e/{name}/rate")
     facts, three = page.locator(".rating .facts"), page.get_by_role("button", name="3 stars")
@@ -219,6 +219,7 @@ def test_what_an_adaptive_experiment_makes_comes_up_by_itself(page: Page, deploy
         three.click()
         rated += 1
         expect(facts).to_contain_text(re.compile(f"^{rated} of "), timeout=WAIT)
+        assert not re.search("tries|best", page.locator(".head .facts").inner_text())
     assert len(kept(deployment, name)) >= 6
 
 

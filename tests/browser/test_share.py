@@ -18,9 +18,9 @@ def test_an_experiment_is_shared_and_no_more(browser: Browser, page: Page, works
     page.get_by_role("button", name="Share").click()
     dialog = page.get_by_role("dialog", name="Share this experiment")
     expect(dialog).to_contain_text("an address of this machine alone")
-    dialog.get_by_label("Holds").select_option("a day")
+    dialog.get_by_label("Valid for").select_option("a day")
     dialog.get_by_role("button", name="Make a link").click()
-    field = dialog.get_by_label("The link, which is shown only now")
+    field = dialog.get_by_label("The link, shown only this once")
     expect(field).to_have_value(re.compile(r"http://127\.0\.0\.1:\d+/share/[\w-]{43}"), timeout=WAIT)
     expect(dialog.get_by_role("listitem")).to_have_count(1)
     assert Axe().run(page).response["violations"] == []
@@ -62,6 +62,6 @@ def test_an_experiment_is_shared_and_no_more(browser: Browser, page: Page, works
 
     dialog.get_by_role("button", name=re.compile("Revoke the link")).click()
     expect(dialog.get_by_role("listitem")).to_have_count(0)
-    expect(other.locator("body")).to_contain_text("This link holds no more", timeout=WAIT)
+    expect(other.locator("body")).to_contain_text("This link is no longer valid", timeout=WAIT)
     assert broken == []
     context.close()

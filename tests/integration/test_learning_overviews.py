@@ -12,7 +12,7 @@ from bus.contracts.listing import ExperimentIndexReply, Leader, Overview, Overvi
 from bus.contracts.messages import ImageRef, JobResult
 from bus.transport.client import request
 from learning_service.planning import listing
-from learning_service.planning.listing import fitting, spread
+from learning_service.planning.listing import fitting, spread, strip
 from learning_service.service import LearningService
 from tests.support.factories import EXPERIMENT, ServiceThread, image
 from tests.support.helpers import wait_until
@@ -129,5 +129,9 @@ def test_some_of_many_values_are_shown() -> None:
     """From the first to the last, at equal distances; and of ids as many as fit."""
     assert spread(range(11), 6) == [0, 2, 4, 6, 8, 10]
     assert spread([3, 5], 6) == [3, 5]
+    assert spread([3, 5], 1) == [3]
+    assert strip([0, 2, 4, 6], [4], 3) == [4, 0, 6]
+    assert strip([0, 2], [2, 0], 1) == [2]
+    assert strip([0, 2], [2], 1) == [2]
     assert fitting(["abc", "def"], 11) == ["abc"]
     assert fitting(["abc", "def"], 12) == ["abc", "def"]

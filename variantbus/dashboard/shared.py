@@ -25,11 +25,15 @@ CHECK_SECONDS: Final = 5.0  # in which an open stream ends after its link is rev
 THREADS: Final = 16  # of 40: a token that is none is looked up, too, which takes seconds while a service is away
 STREAMS: Final = 200  # of all links; the others are for those with an account
 KEPT: Final = "private, max-age=300"  # of a picture: not for longer than a link may hold, and in no shared cache
-GONE: Final = "this link holds no more, or never did"
+GONE: Final = "this link is no longer valid, or never was"
 AWAY: Final = "the experiment cannot be shown now; try again in a moment"
 NOWHERE: Final = "there is nothing here"
 _RESULT: Final = re.compile(r"/(?:images|media|files|api/files)/([0-9a-f]{64})")
-_PLAIN: Final = "<!doctype html><html lang=en><meta charset=utf-8><title>variantbus</title><p>"
+_PLAIN: Final = (
+    "<!doctype html><html lang=en><meta charset=utf-8><title>variantbus</title>"
+    '<meta name=viewport content="width=device-width, initial-scale=1"><meta name=color-scheme content="light dark">'
+    '<link rel=stylesheet href="/static/styles/base.css"><main><p class=empty>'
+)
 
 
 class SharedPages:

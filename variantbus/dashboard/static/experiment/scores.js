@@ -75,7 +75,8 @@ export function shortened(text, longest = LONGEST) {
 export function scoreText(number, objective) {
   if (number === null || number === undefined) return "";
   const unit = UNITS[objective] ?? (metricOf(objective) === "seconds" ? "s" : "");
-  return `${plainText(number, objective)}${unit && ` ${unit}`}`;
+  const text = plainText(number, objective);
+  return text === "1" && unit === UNITS.stars ? "1 star" : `${text}${unit && ` ${unit}`}`;
 }
 
 /** Return where a value lies with a probability of 90 %, "" where nobody knows. */

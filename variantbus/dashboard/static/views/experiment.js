@@ -34,7 +34,7 @@ export function experimentView({ id, tab, part, query }) {
     const link = ([name, [text]]) => html`<a href=${linkTo(["e", id, name])} aria-current=${name === tab ? "page" : "false"}>${text}</a>`;
     render(
       html`<div class="title">${title(status)}${status ? actions(status) : nothing}</div>
-        <p class="facts">${status ? facts(status) : error ? html`<span class="error">${error}</span>` : "…"}</p>
+        <p class="facts">${status ? facts(status, tab === "rate") : error ? html`<span class="error">${error}</span>` : "…"}</p>
         ${status ? ran(id, status.definition) : nothing}
         <nav class="tabs" aria-label="Experiment">${Object.entries(TABS).filter(([name]) => name !== "search" || name === tab || status?.search).map(link)}</nav>`,
       head,
@@ -103,7 +103,7 @@ function missing(id) {
     <p>None has the id <code>${id}</code>; it may have been deleted. <a href="#/">See all experiments</a>.</p>`;
 }
 
-function facts(status) {
+function facts(status, isBlind) {
   const { totals: t, search } = status;
   const isOver = hasEnded(status);
   const parts = [
@@ -112,9 +112,15 @@ function facts(status) {
     t.cancelled && `${t.cancelled} cancelled`,
     timeLeft(status),
     status.archived && "archived",
-    search && `search: ${search.reason || search.state}`,
+    search && searchText(search, isBlind),
   ];
   return html`<span class=${`chip ${status.status}`}>${status.status}</span> ${parts.filter(Boolean).join(" · ")}`;
+}
+
+/** Return what a search does; which values it tries is not told to those who rate without knowing them. */
+function searchText({ state: now, reason }, isBlind) {
+  if (reason && !isBlind) return `search: ${reason}`;
+  return now === "searching" ? now : `search: ${now}`;
 }
 
 /** What was run, in a line that unfolds to all settings. */

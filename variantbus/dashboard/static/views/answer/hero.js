@@ -62,15 +62,20 @@ function figure({ id, made, one, kind, repeat, variable, definition }) {
   const image = repeat === undefined ? null : resultOf(one, repeat);
   const settings = meaningOf(definition, variable, one.value);
   const link = linkTo(["e", id, "grid", ...(image ? [cellKey(one.index, repeat)] : [])]);
-  return html`<figure class=${kind}>
+  return html`<figure class=${kind === "winner" && leads(made) ? "winner leads" : kind}>
     <a href=${link} aria-label=${`Open ${name}`}>${image ? shown(image, name) : html`<span class="word">no result with this seed</span>`}</a>
     <figcaption>
-      <b>${kind === "winner" && made.tier !== "few" ? icon("trophy") : ""}${name}</b>
+      <b>${kind === "winner" && leads(made) && made.tier !== "few" ? icon("trophy") : ""}${name}</b>
       ${one.p_best === null ? "" : html`<span class="chance" title="The chance that it is the best value">${percent(one.p_best)}</span>`}
       ${settings ? html`<small>${settings}</small>` : ""}
       <small>${estimateText(one, made.objective)}</small>
     </figcaption>
   </figure>`;
+}
+
+/** Return whether there is an answer that names a value: before, its picture is one like all others. */
+function leads(made) {
+  return made.tier !== "none";
 }
 
 /** Return a result in full; of what no browser shows, such as TIFF, and of videos and sounds, the small picture. */

@@ -43,11 +43,11 @@ export function amountSection(form) {
     </div>
     <label class="check">
       <input type="checkbox" name="adaptive" .checked=${draft.adaptive} @change=${(event) => form.change(searching(draft, event.target.checked))} />
-      Search by itself
+      Adaptive search
     </label>
     <p class="facts">${draft.adaptive
-      ? `It begins with some values, then makes what tells most, until one value is best with ${draft.stop || "90 %"} or it has had ${draft.budget || "so many"} jobs.`
-      : "Instead of the same number for each value: more of what promises most, until the answer is sure or a budget is spent."}</p>
+      ? `It begins with a few values, then makes the pictures that tell most, until one value is best with ${draft.stop || "90 %"} or ${draft.budget || "so many"} jobs are spent.`
+      : "Instead of as many seeds for each value: more of the values that promise most, until the answer is sure or a budget is spent."}</p>
   </section>`;
 }
 

@@ -6,7 +6,7 @@ const SIZE = "cell size";
 
 /** The sizes of a cell in pixels that a person can choose. */
 export const SIZES = { least: 40, most: 400 };
-const USUAL = { pixels: 150, share: 0.24 }; // at least, or this share of a narrow window
+const USUAL = { pixels: 128, share: 0.24 }; // at least, or this share of a narrow window
 
 /** Return the arrangement of an experiment that nobody has changed. */
 export function plain() {

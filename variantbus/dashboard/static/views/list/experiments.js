@@ -169,6 +169,6 @@ function countText(isLoaded, shown, total) {
 function emptyText(isLoaded, error) {
   if (error) return error;
   if (!isLoaded) return "asking the learning service …";
-  if (state.list.query.search || state.list.query.state) return "nothing is found";
+  if (state.list.query.search || state.list.query.state) return "No experiment matches.";
   return "No experiment is archived.";
 }

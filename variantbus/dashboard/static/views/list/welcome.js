@@ -18,7 +18,7 @@ export function welcome() {
     <div class="words">
       <h1>Find the setting that is best</h1>
       <p>An experiment makes the same pictures under several values of a setting, such as the CFG scale, and shows them side by side.
-        Rate them, or let a metric decide, and it tells which value is best and how sure that is.</p>
+        Rate them, or let a metric decide, and it tells you which value is best, and how sure that is.</p>
       <div class="row">
         <button class="primary" @click=${runExample}>${icon("play")}Run an example</button>
         <a class="button" href="#/new">${icon("plus")}New experiment</a>

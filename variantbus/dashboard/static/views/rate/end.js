@@ -15,7 +15,7 @@ export function endOf({ id, all, rated, enough, passed, again }) {
     <h2>${title(all, rated, skipped)}</h2>
     ${enough ? html`<p>You can stop: ${enough}.</p>` : nothing}
     ${coming ? html`<p>${making(coming, all ? " more" : "")}</p>` : nothing}
-    ${isSearching && !coming ? html`<p>The search goes on by itself${search.reason ? `: ${search.reason}` : ""}. New pictures come up here.</p>` : nothing}
+    ${isSearching && !coming ? html`<p>The search goes on by itself: new pictures come up here.</p>` : nothing}
     <div class="row">
       ${skipped ? html`<button class="primary" @click=${again}>Show ${skipped === 1 ? "it" : `the ${skipped}`} again</button>` : nothing}
       ${rated ? answer(skipped ? "" : "primary") : nothing}

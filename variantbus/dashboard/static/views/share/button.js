@@ -7,7 +7,7 @@ import { complain, say } from "../../base/toast.js";
 import { get, of, post } from "../../data/api.js";
 
 const DAY = 86400;
-const TERMS = [[DAY, "a day"], [7 * DAY, "a week"], [30 * DAY, "a month"], [null, "until I revoke it"]];
+const TERMS = [[DAY, "a day"], [7 * DAY, "a week"], [30 * DAY, "a month"], [null, "as long as I like"]];
 const LOCAL = /^(localhost|127\.|\[?::1)/;
 
 /** Return the button; its dialog shows the links of an experiment. */
@@ -50,7 +50,7 @@ function openShare(id) {
     try {
       await post(of(id, "unshare"), { digest });
       made = null; // it may have been this one
-      say("the link holds no more");
+      say("the link is no longer valid");
     } catch (failed) {
       complain(failed.message);
     }
@@ -59,18 +59,18 @@ function openShare(id) {
 
   function template(close) {
     return html`<h2>Share this experiment</h2>
-    <p>Whoever has the link sees this experiment alone, live: its pictures, values, prompts, settings, stars and answer. Nothing can be
-      changed by it. Not shown are other experiments, paths and addresses, commands, texts of errors, and notes.</p>
+    <p>Anyone with the link sees this experiment and no other, live: its pictures, values, prompts, settings, stars and answer. They can
+      change nothing. Paths, addresses, commands, texts of errors and notes are not shown.</p>
     ${LOCAL.test(location.hostname) ? local() : nothing}
     <form class="row" @submit=${make}>
-      <label>Holds <select @change=${(event) => (seconds = TERMS[event.target.selectedIndex][0])}>
+      <label>Valid for <select @change=${(event) => (seconds = TERMS[event.target.selectedIndex][0])}>
         ${TERMS.map(([value, text]) => html`<option ?selected=${value === seconds}>${text}</option>`)}
       </select></label>
       <button class="primary">Make a link</button>
     </form>
     ${made ? madePart(made) : nothing}
     ${error ? html`<p class="error" role="alert">${error}</p>` : nothing}
-    ${links?.length ? html`<h3>Links that hold</h3><ul>${repeat(links, (one) => one.digest, (one) => line(one, () => revoke(one.digest)))}</ul>` : nothing}
+    ${links?.length ? html`<h3>Valid links</h3><ul>${repeat(links, (one) => one.digest, (one) => line(one, () => revoke(one.digest)))}</ul>` : nothing}
     <div class="row"><button @click=${close}>Done</button></div>`;
   }
 }
@@ -85,13 +85,13 @@ function local() {
 function madePart(address) {
   const copy = () => navigator.clipboard.writeText(address).then(() => say("copied"), () => complain("This browser does not let us copy; take the link from the field."));
   return html`<div class="made">
-    <label>The link, which is shown only now <input readonly value=${address} /></label>
+    <label>The link, shown only this once <input readonly value=${address} /></label>
     <button @click=${copy}>${icon("copy")}Copy</button>
   </div>`;
 }
 
 function line(one, revoke) {
   const day = (seconds) => new Date(1000 * seconds).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  const words = `made ${day(one.created_at)}, ${one.expires_at === null ? "holds until revoked" : `until ${day(one.expires_at)}`}`;
+  const words = `made ${day(one.created_at)}, ${one.expires_at === null ? "until revoked" : `until ${day(one.expires_at)}`}`;
   return html`<li><span>${words}</span><button aria-label=${`Revoke the link ${words}`} @click=${revoke}>Revoke</button></li>`;
 }

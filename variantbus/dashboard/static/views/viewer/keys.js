@@ -11,7 +11,7 @@ export const HELP = [
   ["x", "reject: one star"],
   ["u", "undo the newest stars"],
   ["n", "write a note"],
-  ["c", "compare, or no more"],
+  ["c", "compare, on or off"],
   ["space", "flip between the two"],
   ["+ − 0", "zoom, whole picture"],
   ["PgUp PgDn", "other results of the job"],

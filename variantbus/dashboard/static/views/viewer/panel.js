@@ -36,7 +36,7 @@ function settingsOf({ settings, definition }, reference, job) {
       <button class="plain" @click=${() => take(toToml(whole), "All settings")}>${icon("copy")} TOML</button>
       <button class="plain" @click=${() => take(indented(whole), "All settings")}>${icon("copy")} JSON</button>
     </div>
-    ${reference ? html`<p class="facts">${differing.size ? html`<mark>Marked</mark>: other than in ${reference.label}` : `The same as ${reference.label}`}</p>` : ""}
+    ${reference ? html`<p class="facts">${differing.size ? html`<mark>Marked</mark>: differs from ${reference.label}` : `The same as ${reference.label}`}</p>` : ""}
     <dl class="settings">${Object.entries(shown).map(([name, value]) => setting(name, value, differing.has(name) ? reference : null))}</dl>
   </section>`;
 }
