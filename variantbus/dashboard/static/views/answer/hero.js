@@ -63,7 +63,7 @@ function figure({ id, made, one, kind, repeat, variable, definition }) {
   const settings = meaningOf(definition, variable, one.value);
   const link = linkTo(["e", id, "grid", ...(image ? [cellKey(one.index, repeat)] : [])]);
   return html`<figure class=${kind === "winner" && leads(made) ? "winner leads" : kind}>
-    <a href=${link} aria-label=${`Open ${name}`}>${image ? shown(image, name) : html`<span class="word">no result with this seed</span>`}</a>
+    ${repeat === undefined ? "" : html`<a href=${link} aria-label=${`Open ${name}`}>${image ? shown(image, name) : html`<span class="word">no result with this seed</span>`}</a>`}
     <figcaption>
       <b>${kind === "winner" && leads(made) && made.tier !== "few" ? icon("trophy") : ""}${name}</b>
       ${one.p_best === null ? "" : html`<span class="chance" title="The chance that it is the best value">${percent(one.p_best)}</span>`}

@@ -111,10 +111,12 @@ function skipOf(skip) {
 
 /** Return a draft for another stage: what was typed stays, and a variable that this stage does not have is another one. */
 export function moved(draft, { pipeline, stage }, variables) {
+  if (!variables) return { ...draft, pipeline, stage }; // which it takes is not known now
   const names = Object.keys(variables);
-  const other = (name) => (names.length && !names.includes(name) ? names[0] : name);
+  const hasNone = ({ mode, items, typed, range }) => mode !== "all" && !items.length && !typed && !Object.values(range).some(Boolean);
+  const other = ({ name, ...axis }) => (names.includes(name) ? name : (names[0] ?? (hasNone(axis) ? "" : name))); // what has values stays
   const isOther = (axis, place) => axis.form === "setting" && (axis.name !== "" || place === 0);
-  const axes = draft.axes.map((axis, place) => (isOther(axis, place) ? { ...axis, name: other(axis.name) } : axis));
+  const axes = draft.axes.map((axis, place) => (isOther(axis, place) ? { ...axis, name: other(axis) } : axis));
   const seen = new Set();
   const different = axes.map((axis) => {
     const isTwice = axis.form === "setting" && axis.name && seen.has(axis.name);

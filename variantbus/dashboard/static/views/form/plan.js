@@ -93,7 +93,7 @@ export function planView(route) {
   function move(pipeline, stage) {
     const place = placeIn(form.pipelines, pipeline, stage);
     const spec = form.pipelines[place.pipeline]?.[place.stage];
-    const variables = spec?.unavailable ? {} : variablesOf(spec, definitionOf({ ...form.draft, ...place }, spec).definition.config);
+    const variables = !spec || spec.unavailable ? null : variablesOf(spec, definitionOf({ ...form.draft, ...place }, spec).definition.config);
     change(moved(form.draft, place, variables));
   }
 
