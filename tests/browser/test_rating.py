@@ -89,6 +89,7 @@ TOGETHER = """async () => {
     return [...told, own.left, lastComparison("e") ?? "no other"];
 }"""
 
+NOTHING_WAITS = "sessionStorage.getItem('judgements that wait') === null"
 WAITS = """([experiment, image]) => {
     const entry = { experiment, what: "rate", body: { image, stars: 1, note: "it waited", rated_at: 2e9 } };
     sessionStorage.setItem("judgements that wait", JSON.stringify([entry]));
@@ -203,6 +204,7 @@ def test_no_key_is_lost_and_none_counts_after_the_end(page: Page, deployment: De
     note.press("Enter")
     wait_until(lambda: (4, "as sharp as I like it") in kept(deployment, name), what="the note")
     assert len(kept(deployment, name)) == 8
+    wait_until(lambda: page.evaluate(NOTHING_WAITS), what="the reply, after which the page forgets what waited")
     page.evaluate(WAITS, [name, page.locator(".rating .stage").get_attribute("data-shown")])
     page.reload()
     wait_until(lambda: (1, "it waited") in kept(deployment, name), what="what waited in the page")

@@ -13,7 +13,8 @@ export async function archive(id, isArchived) {
 
 /** Delete an experiment for good once the person has said so; `results` is how many it has, null if that is not known. */
 export async function deleteForGood(status, results) {
-  if (!ENDED.includes(status.status)) return complain("It has not ended. Cancel it first, or wait for its end.");
+  const end = status.search?.state === "searching" ? "Stop its search" : "Cancel it"; // as their buttons say
+  if (!ENDED.includes(status.status)) return complain(`It has not ended. ${end} first, or wait for its end.`);
   const count = results === null ? "results" : results === 1 ? "one result" : `${results} results`;
   const lost = `Its jobs, ratings and ${count} are deleted for good; only results that another experiment has made, too, stay.`;
   const text = `${lost} An export can be imported again, without the files.`;
