@@ -39,7 +39,8 @@ def test_from_a_sweep_to_a_setting_in_a_file(workspace: Workspace) -> None:
     wait_for(learning, name, "completed")
 
     made = workspace.run("recommend", name, "--json").json
-    assert list(made) == KEYS
+    # `pareto` is there where a better value happens to have taken more time
+    assert [key for key in made if key != "pareto"] == KEYS
     assert made["value"] == 1
     assert [one["value"] for one in made["estimates"]] == [0, 1, 8]
     assert sorted(made["estimates"][0]) == ["high", "low", "mean", "n", "p_best", "value"]

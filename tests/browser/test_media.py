@@ -114,6 +114,7 @@ def test_videos_are_rated_and_two_play_as_one(page: Page, deployment: Deployment
 
     deployment.open(page, f"e/{name}/grid")
     cells(page, "completed").first.click()
+    expect(page.locator(".viewer .stage video")).to_be_visible(timeout=WAIT)
     page.keyboard.press("c")
     expect(page.locator(".viewer .stage.beside video")).to_have_count(2, timeout=WAIT)
 

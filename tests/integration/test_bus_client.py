@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from bus.protocol.addresses import Address
 from bus.protocol.control import ControlError
 from bus.transport import sockets
 from bus.transport.client import RequestClient
 from bus.transport.loop import TURN_SECONDS, Loop
 from bus.transport.sockets import Request, Socket
 from tests.support.helpers import LOCALHOST, PATIENCE, TIME_FACTOR, deadline
+from tests.support.workspace import steady_ports
 
 SOON = 0.2 * TIME_FACTOR
 LATE = PATIENCE * TIME_FACTOR
@@ -113,8 +115,7 @@ def test_each_request_fails_at_its_own_time(service: tuple[Socket, str], asked: 
 @pytest.mark.fault(item="F49")
 def test_a_request_that_failed_is_not_delivered_when_the_service_comes_back(loop: Loop) -> None:
     """It waited for a connection; its user has been told that nobody is there."""
-    socket, address = sockets.bind_control(LOCALHOST)
-    socket.close(0)
+    address = Address(LOCALHOST.host, steady_ports()[0])
     asked = Asked(loop, str(address))
     for number in range(3):
         asked.ask(f"q{number}", SOON)

@@ -33,7 +33,8 @@ COMMANDS: Final = {
         "Choose the better of two pictures, pair after pair, without seeing their values.",
     ),
     "undo": Late(
-        "variantbus.cli.rate:undo", "Undo the newest rating of an experiment; repeat it to undo earlier ones."
+        "variantbus.cli.rate:undo",
+        "Undo the newest rating of an experiment, or of one picture; repeat it to undo earlier ones.",
     ),
     "recommend": Late(
         "variantbus.cli.recommend:recommend",
