@@ -6,7 +6,6 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 const RANGE = /^(\S+)\s+to\s+(\S+)\s+by\s+(\S+)$/;
 const PART = /\s*("(?:[^"\\]|\\.)*"|[^,"][^,]*)\s*(,|$)/y; // of a line with commas
 const WORD = /\s*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^\s'"\\])+)/y; // of a command line
-const NUMBERS = new Set(["int", "float", "strength"]);
 const MOST = 1000; // values of a range in a list
 const EMPTY = '""'; // how the empty text is typed, as an empty field is none
 

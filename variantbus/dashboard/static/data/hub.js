@@ -10,7 +10,7 @@ const EVERYBODY = /^(?:experiment\.status|event\.rejected)\./;
 const SUBJECT = /^\{"topic":"(?:[^".]*\.){2}([^".]*)\./; // the third token of a topic is the experiment
 
 /**
- * Return `{ join, hear, close }`. A port that joins is told by `postMessage`, and `hear(port, message)` takes what it says.
+ * Return `{ hear, close }`: `hear(port, message)` takes what a page says, which is told by `postMessage` of its port.
  *
  * A page says `{ kind: "look", experiment, number }`, `here` when it was asked, and `bye`. It is told `live` with the number
  * once the stream carries what it looks at, `away` when the stream is lost, `event` and `system` with a text, `reload` after a

@@ -58,7 +58,7 @@ function promptText(definition) {
 }
 
 /** Return the seeds of a definition: "seeds 1234–1236". */
-export function seedsText(definition) {
+function seedsText(definition) {
   const count = definition.jobs_per_variant ?? 1;
   if (definition.paired === false) return `${count} ${count === 1 ? "picture" : "pictures"} a value`;
   const seed = (place) => seedText(definition, place * blocksOf(definition));

@@ -1,7 +1,6 @@
 // The answer: the winner beside the runner-up, why, what helps next, and the charts and tables that it follows from.
 
 import { html, render } from "../../base/html.js";
-import { icon } from "../../base/icons.js";
 import { linkTo } from "../../base/routes.js";
 import { complain } from "../../base/toast.js";
 import { get, isShared, of } from "../../data/api.js";

@@ -16,7 +16,7 @@ const LONGEST = 14; // characters of a value at an edge
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** Return the names of the variables, the most important first; none of one variable. */
-export function namesOf(made) {
+function namesOf(made) {
   const value = made.estimates[0]?.value;
   if (!isMap(value)) return [];
   const known = (made.effects ?? []).map((one) => one.name);
@@ -24,7 +24,7 @@ export function namesOf(made) {
 }
 
 /** Return the fields of two variables: `{ columns, rows, fields }`, where a field is an estimate with its `x` and `y`. */
-export function fieldsOf(made, names, winner) {
+function fieldsOf(made, names, winner) {
   const [across, down] = names;
   const others = Object.keys(made.estimates[0].value).filter((name) => !names.includes(name));
   const of = (name) => different(made.estimates.map((one) => one.value[name]));

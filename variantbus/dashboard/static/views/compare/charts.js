@@ -14,7 +14,7 @@ const LONGEST = 14; // characters of one
 const SIZE = 6; // of a mark, so that experiments differ without their colours
 
 /** Return the mark of an experiment by its place: another form for each, beside another colour. */
-export function markOf(place, x = 8, y = 8) {
+function markOf(place, x = 8, y = 8) {
   const at = (dx, dy) => `${x + dx * SIZE},${y + dy * SIZE}`;
   const forms = [
     [at(-0.9, -0.9), at(0.9, -0.9), at(0.9, 0.9), at(-0.9, 0.9)],

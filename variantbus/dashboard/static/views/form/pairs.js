@@ -7,7 +7,7 @@ const QUOTED = /"(?:[^"\\]|\\.)*"/y;
 const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
 
 /** Read a line as a map; throws an Error with a sentence. A text with a comma is written in quotes, lists and maps as JSON. */
-export function pairsOf(line) {
+function pairsOf(line) {
   const found = {};
   for (let at = 0; line.slice(at).trim(); ) {
     KEY.lastIndex = at;
@@ -21,7 +21,7 @@ export function pairsOf(line) {
 }
 
 /** Write a map as a line; null if no line stands for it. */
-export function pairsText(map) {
+function pairsText(map) {
   const text = Object.entries(map).map(([key, value]) => `${key} = ${written(value)}`).join(", ");
   try {
     return stringify(pairsOf(text)) === stringify(map) ? text : null;

@@ -27,7 +27,7 @@ export function planView(route) {
   let isOpen = true;
   const form = {
     draft: null, pipelines: {}, scorers: {}, spec: undefined, settings: {}, variables: {}, problems: [], plan: null, planned: null,
-    refused: "", search: "", from: null, isSending: false, isPressed: false, isAway: false, isDropping: false,
+    refused: "", search: "", from: null, isSending: false, isPressed: false, isAway: false,
     change, changeAxis, move, find, focus, problem, take, draw, startOver,
   };
   element.className = "newview";

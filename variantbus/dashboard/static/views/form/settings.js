@@ -41,7 +41,7 @@ function tableOf(spec, name) {
 }
 
 /** Return why nothing can be planned with a stage now, "" if it can. */
-export function whyNot(spec) {
+function whyNot(spec) {
   return spec?.unavailable ?? "";
 }
 

@@ -17,7 +17,7 @@ const KEYS = { ArrowLeft: "left", ArrowUp: "left", ArrowRight: "right", ArrowDow
 /** Return this way of rating: templates for the parts of the view, and what it does for keys and events. */
 export function pairRating({ id, shots, ask, ordered, draw, why }) {
   let tied = ""; // the pair whose players play as one
-  const questions = new Pairs({ ask: choose, pending: () => [], changed: () => (ahead(), draw()) });
+  const questions = new Pairs({ ask: choose, changed: () => (ahead(), draw()) });
 
   async function choose(known) {
     const names = known.map(({ left, right }) => `${left.sha256}.${right.sha256}`);

@@ -8,11 +8,11 @@ const PASSED = 50;
  *
  * `ask(passed)` resolves to the pair `{ left, right }` to show next, but for those that are passed; to null where there is
  * none, and to undefined where nobody answers.
- * `pending()` returns the pairs whose answers are on their way; `changed()` is called when another pair is shown.
+ * `changed()` is called when another pair is shown.
  */
 export class Pairs {
-  constructor({ ask, pending, changed }) {
-    Object.assign(this, { ask, pending, changed });
+  constructor({ ask, changed }) {
+    Object.assign(this, { ask, changed });
     this.restart();
   }
 
@@ -49,7 +49,7 @@ export class Pairs {
     this.isAsking = true;
     const round = this.round;
     while (!this.shown || this.ahead.length < AHEAD) {
-      const known = [...this.passed, ...this.pending(), this.shown, ...this.ahead].filter(Boolean);
+      const known = [...this.passed, this.shown, ...this.ahead].filter(Boolean);
       const found = await this.ask(known.slice(-PASSED));
       if (round !== this.round) return;
       this.isEmpty = found === null && !this.shown;
