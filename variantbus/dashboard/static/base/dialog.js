@@ -14,7 +14,9 @@ export function openDialog(template, { label, kind = "small", role = "dialog", o
   element.className = kind;
   element.setAttribute("role", role);
   element.setAttribute("aria-label", label);
+  addEventListener("hashchange", close); // it is about what was shown
   element.addEventListener("close", () => {
+    removeEventListener("hashchange", close);
     element.remove();
     onclose();
   });

@@ -17,7 +17,7 @@ export function complain(text) {
   add({ text, kind: "error" });
 }
 
-/** Do something in five seconds, or when this page is left, unless the person takes it back meanwhile. */
+/** Do something in five seconds, or when this page is left or closed, unless the person takes it back meanwhile. */
 export function offer(text, { act, undone = () => {} }) {
   add({ text, kind: "offer", act, undone });
 }
@@ -37,10 +37,12 @@ export function saidIn(element) {
   };
 }
 
+addEventListener("pagehide", endToasts);
+
 function add(one) {
   shown.push(one);
   one.timer = setTimeout(() => end(one), 1000 * SECONDS[one.kind]);
-  while (shown.length > MOST) end(shown[0]);
+  while (shown.length > MOST) end(shown.slice(0, -1).find((other) => other.kind !== "offer") ?? shown[0]); // an offer keeps its five seconds
   draw();
 }
 

@@ -12,6 +12,9 @@ export const isShared = base !== "";
 const PATIENCE = 5000; // ms in which the feed brings a token
 let token = null; // the permission to change something; each start of the server has its own
 const waiting = new Set(); // who waits for a token
+let isLeft = false; // the page goes: what it still sends has to outlive it
+addEventListener("pagehide", () => (isLeft = true), { capture: true }); // before others send something
+addEventListener("pageshow", () => (isLeft = false));
 
 /** Take the token that the feed has brought. */
 export function allow(newest) {
@@ -22,6 +25,12 @@ export function allow(newest) {
 /** Send a request that changes nothing. */
 export async function get(path) {
   return answer(await reached(fetch(base + path, { headers: { accept: "application/json" } })));
+}
+
+/** Send a request that changes nothing, and return its answer as the text that it is. */
+export async function getText(path) {
+  const response = await reached(fetch(base + path));
+  return response.ok ? response.text() : answer(response);
 }
 
 /** Send a request that changes something. One that was refused as the server had been started anew is sent once more. */
@@ -41,7 +50,7 @@ export function postForFile(path, body) {
 
 async function send(path, kind, body, read = answer) {
   if (isShared) throw new Error("This link only shows; nothing can be changed by it.");
-  const once = async (used) => read(await reached(fetch(base + path, { method: "POST", headers: { "content-type": kind, "x-token": used }, body })));
+  const once = async (used) => read(await reached(fetch(base + path, { method: "POST", headers: { "content-type": kind, "x-token": used }, body, keepalive: isLeft })));
   const used = await tokenAfter(null);
   try {
     return await once(used);
@@ -108,8 +117,11 @@ async function reached(request) {
   }
 }
 
+/** Return what a response says; one that breaks off, or is of somebody in between, is no answer. */
 async function answer(response) {
-  const body = await response.text().then(parse).catch(() => ({ error: `the server answers ${response.status}` }));
-  if (!response.ok) throw Object.assign(new Error(body.error ?? `the server answers ${response.status}`), { status: response.status, code: body.code, isAway: response.status >= 500 });
+  const { ok, status } = response;
+  const body = await response.text().then(parse).catch(() => undefined);
+  if (ok && body === undefined) throw away();
+  if (!ok) throw Object.assign(new Error(body?.error ?? `the server answers ${status}`), { status, code: body?.code, isAway: status >= 500 });
   return body;
 }

@@ -1,6 +1,6 @@
 // What a person says of pictures, from the key to the disk of the learning service: nothing is lost, nothing counts twice.
 
-import { of, post } from "../data/api.js";
+import { isShared, of, post } from "../data/api.js";
 import { complain, say } from "../base/toast.js";
 import { notify, state, takeComparison, takeRating, watch } from "../data/state.js";
 import { objectiveNow, objectiveText } from "./objective.js";
@@ -45,7 +45,7 @@ export function compare(experiment, left, right, outcome) {
 
 /** Take the newest rating of a picture back, so that an earlier one holds again. */
 export function undoRating(experiment, sha256) {
-  if (queue.drop((one) => isOf(one, experiment, sha256))) return;
+  if (queue.drop((one) => one.what === "rate" && isOf(one, experiment, sha256))) return;
   const holds = ratingOf(sha256);
   if (holds) queue.add({ experiment, what: "undo", body: { image: sha256, rated_at: holds.rated_at } });
 }
@@ -157,7 +157,7 @@ function isSame(one, other) {
   return one.compared_at === other.compared_at && one.left === other.left && one.right === other.right;
 }
 
-// what waited when this page was left or loaded again
-for (const entry of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) queue.add(entry);
+// what waited when this page was left or loaded again; a page that only shows would lose it
+if (!isShared) for (const entry of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) queue.add(entry);
 watch((changes) => (changes.has("system") || changes.has("connection")) && queue.waiting.length && queue.hurry());
 addEventListener("beforeunload", (event) => queue.trouble && event.preventDefault()); // a tab that is closed keeps nothing
