@@ -14,7 +14,7 @@ from tests.browser.test_form_rules import form, run
 
 __all__ = ["form"]
 PLACES: Final = "views/viewer/places.js"
-ZOOM: Final = "views/viewer/zoom.js"
+ZOOM: Final = "results/zoom.js"
 STYLE: Final = Variable(name="style", values=["oil", "ink"], fills=True)
 CASES: Final[dict[str, tuple[ExperimentDefinition, VariantValue]]] = {
     "plain": (

@@ -6,6 +6,8 @@ import { textView } from "./files.js";
 import { fileName, kindOf } from "./media.js";
 
 const NEAR = 0.15; // seconds that two players may be apart
+const PLAYERS = "video, audio";
+const tied = new WeakSet(); // players that listen already
 
 /** Return a result in full; a picture that cannot be loaded says so, by an element `.unseen`, and offers it again. */
 export function fullView(result, label) {
@@ -25,20 +27,24 @@ export function fullView(result, label) {
   }
 }
 
-/** Two players of videos play as one; of two sounds only one is heard. */
+/** Two players of videos play as one; of two sounds only one is heard. To be called after each drawing of a stage. */
 export function together(stage) {
-  const players = [...stage.querySelectorAll("video, audio")];
-  if (players.length !== 2) return;
-  const areVideos = players.every((one) => one.matches("video"));
-  for (const [at, one] of players.entries()) {
-    const other = players[1 - at];
-    one.addEventListener("play", () => (areVideos ? other.play().catch(() => {}) : other.pause()));
-    if (!areVideos) continue;
-    one.addEventListener("pause", () => other.pause());
-    one.addEventListener("seeking", () => {
-      if (Math.abs(other.currentTime - one.currentTime) > NEAR) other.currentTime = Math.min(one.currentTime, other.duration || one.currentTime);
-    });
+  for (const one of stage.querySelectorAll(PLAYERS)) {
+    if (tied.has(one)) continue;
+    tied.add(one);
+    for (const kind of ["play", "pause", "seeking"]) one.addEventListener(kind, () => follow(stage, one, kind));
   }
+}
+
+/** Let the other player of a stage do what one does. */
+function follow(stage, one, kind) {
+  const players = [...stage.querySelectorAll(PLAYERS)];
+  const other = players.length === 2 && players.includes(one) ? players.find((each) => each !== one) : null;
+  if (!other) return;
+  if (!players.every((each) => each.matches("video"))) return void (kind === "play" && other.pause());
+  if (kind === "play") other.play().catch(() => {});
+  else if (kind === "pause") other.pause();
+  else if (Math.abs(other.currentTime - one.currentTime) > NEAR) other.currentTime = Math.min(one.currentTime, other.duration || one.currentTime);
 }
 
 function pictureView(result, label) {

@@ -16,7 +16,6 @@ const KEYS = { ArrowLeft: "left", ArrowUp: "left", ArrowRight: "right", ArrowDow
 
 /** Return this way of rating: templates for the parts of the view, and what it does for keys and events. */
 export function pairRating({ id, shots, ask, ordered, draw, why }) {
-  let tied = ""; // the pair whose players play as one
   const questions = new Pairs({ ask: choose, changed: () => (ahead(), draw()) });
 
   async function choose(known) {
@@ -138,10 +137,6 @@ export function pairRating({ id, shots, ask, ordered, draw, why }) {
     update() {
       if (!questions.shown) questions.fill();
     },
-    drawn(element) {
-      if (tied === element.dataset.shown) return;
-      tied = element.dataset.shown;
-      together(element);
-    },
+    drawn: together,
   };
 }

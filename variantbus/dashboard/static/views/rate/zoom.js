@@ -1,15 +1,17 @@
 // Looking closely: all pictures of the stage are enlarged and moved together. Also a swipe of a finger.
 
-const MOST = 16;
+import { WHOLE, moved, zoomed } from "../../results/zoom.js";
+
 const STEPS = [1, 2, 4]; // by the button
 const SWIPE = 60; // px
+const NEAR = 8; // px, up to which a press is a click
 
 /** Return `{ isZoomed, step(), reset(), place() }` of a stage; `swiped(-1 or 1)` is called for a finger's way. */
 export function zoomOf(stage, { swiped, changed }) {
-  let zoom = { scale: 1, x: 0, y: 0 };
+  let zoom = WHOLE;
   const fingers = new Map(); // of a gesture: pointer -> { x, y }
   let start = null;
-  let hasMoved = false; // a click that ends a movement chooses nothing
+  let hasMoved = false; // a click that ends a movement chooses nothing; one of a key, without detail, does
 
   function place() {
     for (const img of stage.querySelectorAll(".shot > img")) {
@@ -18,27 +20,23 @@ export function zoomOf(stage, { swiped, changed }) {
     stage.classList.toggle("zoomed", zoom.scale > 1);
   }
 
-  function set(scale, x, y) {
+  function set(next) {
     const wasZoomed = zoom.scale > 1;
-    zoom = scale <= 1 ? { scale: 1, x: 0, y: 0 } : { scale: Math.min(MOST, scale), ...kept(scale, x, y) };
+    zoom = next;
     place();
     if (wasZoomed !== zoom.scale > 1) changed();
   }
 
-  /** Keep the picture in sight. */
-  function kept(scale, x, y) {
-    const { width = 0, height = 0 } = stage.querySelector(".shot")?.getBoundingClientRect() ?? {};
-    const within = (way, size) => Math.min((size * (scale - 1)) / 2, Math.max((-size * (scale - 1)) / 2, way));
-    return { x: within(x, width), y: within(y, height) };
+  /** Return where a picture is: the one at a point of the window, or the first one. */
+  function boxAt({ x, y }) {
+    const shot = document.elementFromPoint(x, y)?.closest(".shot");
+    return ((stage.contains(shot) && shot) || stage.querySelector(".shot") || stage).getBoundingClientRect();
   }
 
   /** Enlarge so that what lies under a point of the window stays there. */
   function about(factor, point) {
-    const box = (document.elementFromPoint(point.x, point.y)?.closest(".shot") ?? stage).getBoundingClientRect();
-    const [x, y] = [point.x - box.left - box.width / 2, point.y - box.top - box.height / 2];
-    const scale = Math.min(MOST, Math.max(1, zoom.scale * factor));
-    const ratio = scale / zoom.scale;
-    set(scale, x - (x - zoom.x) * ratio, y - (y - zoom.y) * ratio);
+    const box = boxAt(point);
+    set(zoomed(zoom, factor, [point.x - box.left - box.width / 2, point.y - box.top - box.height / 2], box));
   }
 
   function isOurs(event) {
@@ -61,14 +59,15 @@ export function zoomOf(stage, { swiped, changed }) {
     start = { x: event.x, y: event.y, zoom, gap: gapOf(fingers) };
   });
   stage.addEventListener("pointermove", (event) => {
-    if (!fingers.has(event.pointerId)) return;
+    const before = fingers.get(event.pointerId);
+    if (!before) return;
     fingers.set(event.pointerId, event);
-    if (Math.hypot(event.x - start.x, event.y - start.y) > 8) hasMoved = true;
+    if (Math.hypot(event.x - start.x, event.y - start.y) > NEAR) hasMoved = true;
     if (fingers.size === 2) {
       const gap = gapOf(fingers);
       about(gap / start.gap, middleOf(fingers));
       start.gap = gap;
-    } else if (zoom.scale > 1) set(zoom.scale, start.zoom.x + event.x - start.x, start.zoom.y + event.y - start.y);
+    } else if (zoom.scale > 1) set(moved(zoom, [event.x - before.x, event.y - before.y], boxAt(event)));
   });
   const end = (event) => {
     if (!fingers.delete(event.pointerId) || fingers.size) return;
@@ -78,14 +77,14 @@ export function zoomOf(stage, { swiped, changed }) {
   };
   stage.addEventListener("pointerup", end);
   stage.addEventListener("pointercancel", end);
-  stage.addEventListener("click", (event) => hasMoved && event.stopPropagation(), { capture: true });
+  stage.addEventListener("click", (event) => hasMoved && event.detail && event.stopPropagation(), { capture: true });
 
   return {
     get isZoomed() {
       return zoom.scale > 1;
     },
-    step: () => set(STEPS[(STEPS.findLastIndex((one) => one <= zoom.scale) + 1) % STEPS.length], 0, 0),
-    reset: () => set(1, 0, 0),
+    step: () => set({ ...WHOLE, scale: STEPS[(STEPS.findLastIndex((one) => one <= zoom.scale) + 1) % STEPS.length] }),
+    reset: () => set(WHOLE),
     place,
   };
 }

@@ -4,7 +4,7 @@ import { classMap, html, keyed, ref } from "../../base/html.js";
 import { filesView } from "../../results/files.js";
 import { fullView, together } from "../../results/full.js";
 import { kindOf } from "../../results/media.js";
-import { WHOLE, cutAt, moved, swipe, zoomed } from "./zoom.js";
+import { WHOLE, cutAt, moved, swipe, zoomed } from "../../results/zoom.js";
 
 const OWN = ".files, .text, video, audio, a, button, [role=slider]"; // what is scrolled, played or pressed by itself
 const NUDGE = { ArrowLeft: -2, ArrowRight: 2, ArrowDown: -2, ArrowUp: 2, PageDown: -10, PageUp: 10, Home: -100, End: 100 };
@@ -15,7 +15,6 @@ export function stageOf({ onswipe, onflip }) {
   let zoom = WHOLE;
   let split = 50;
   let flipped = null; // whether the other one is shown instead; null: both, with the divider between them
-  let played = "";
   const pointers = new Map(); // id -> { from, at, since }
 
   /** Return its template: results with their labels and stars, one or two, or else `otherwise`. */
@@ -43,9 +42,7 @@ export function stageOf({ onswipe, onflip }) {
 
   /** Bring what is drawn to its place; to be called after each drawing. */
   function settle() {
-    const players = [...element.querySelectorAll("video, audio")].map((one) => one.src).join(" ");
-    if (players !== played) together(element);
-    played = players;
+    together(element);
     place();
   }
 

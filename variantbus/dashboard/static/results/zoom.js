@@ -1,7 +1,7 @@
-// The arithmetic of the stage: how far it is zoomed and moved, and where a divided picture is cut. No page.
+// The arithmetic of pictures that are zoomed and moved, and of where a divided one is cut. No page.
 
 export const WHOLE = { scale: 1, x: 0, y: 0 };
-const MOST = 16;
+const MOST = 16; // times its size
 
 /** Return the zoom after a change of its scale by a factor around a point; points are counted from the middle of a box. */
 export function zoomed(zoom, factor, [x, y], box) {
