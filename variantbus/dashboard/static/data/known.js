@@ -1,10 +1,15 @@
-// What is known of a cell: of its job, or why there is none.
+// What is known of a cell: of its job, or why there is none; and whether more is to come.
 
 import { cellKey } from "./state.js";
 import { blocksOf } from "./values.js";
 
 const NOTHING = { images: [], warnings: [], progress: 0, metrics: {} };
 const ENDED = new Set(["completed", "partial", "failed", "cancelled"]);
+
+/** Return whether no job of an experiment is still to come. */
+export function hasEnded({ status }) {
+  return ENDED.has(status);
+}
 
 /** Return the state of a cell in words. */
 export function stateText(state) {
@@ -21,8 +26,7 @@ export function knownOf(open, { variant, repeat }) {
 
 /** Return the state of a cell without a job: a search plans only what it wants to know, and what has ended plans nothing. */
 function wordOf(status, isPlanned) {
-  const hasEnded = ENDED.has(status?.status);
-  if (isPlanned || !status) return hasEnded ? "unrun" : "planned";
+  if (isPlanned || !status) return status && hasEnded(status) ? "unrun" : "planned";
   return status.definition.mode === "adaptive" ? "untried" : "unrun";
 }
 

@@ -16,7 +16,8 @@ export function differences(one, other) {
   return [...names].filter((name) => (name in one) !== (name in other) || stringify(one[name]) !== stringify(other[name]));
 }
 
-function knobsOf(definition) {
+/** Return the variables of a definition. */
+export function knobsOf(definition) {
   return definition.variable ? [definition.variable] : (definition.variables ?? []);
 }
 

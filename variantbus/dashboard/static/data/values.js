@@ -75,7 +75,8 @@ function seedWord(definition) {
   return definition?.paired === false ? "picture" : "seed";
 }
 
-function partText(value) {
+/** Return a part of a value, or a setting, as text; a list or a map as JSON. */
+export function partText(value) {
   return value !== null && typeof value === "object" ? stringify(value) : valueText(value);
 }
 

@@ -5,11 +5,12 @@ import { html, live, nothing } from "../base/html.js";
 import { say } from "../base/toast.js";
 import { get, of, post } from "../data/api.js";
 import { itemsOf, rangeOf, rangeValues } from "../data/entries.js";
+import { knobsOf } from "../data/settings.js";
 import { problemOf } from "./errors.js";
 
 /** Ask for more values and seeds of an experiment, and plan them. */
 export function openExtend(id, definition) {
-  const knobs = definition.variable ? [definition.variable] : definition.variables;
+  const knobs = knobsOf(definition);
   const typed = Object.fromEntries(knobs.map((knob) => [knob.name, ""]));
   const kinds = Object.fromEntries(knobs.map((knob) => [knob.name, kindOf(knob)]));
   const least = definition.jobs_per_variant ?? 1;

@@ -1,21 +1,12 @@
 // What was run, and how far it is, in words: from a definition and a status, which are all that is looked at.
 
 import { durationText, isolated } from "../base/text.js";
-import { blocksOf, conditionWord, seedText, stringify, valueText } from "../data/values.js";
+import { hasEnded } from "../data/known.js";
+import { knobsOf } from "../data/settings.js";
+import { blocksOf, conditionWord, partText, seedText, valueText } from "../data/values.js";
 
 const PROMPT = /(^|[.\s])(prompt|positive|text)$/i; // names under which pipelines take it
-const ENDED = new Set(["completed", "partial", "failed", "cancelled"]);
 const UNTOLD = new Set(["name", "variable", "variables", "config", "blocks", "jobs_per_variant", "seed", "seeds", "paired"]); // told in other words
-
-/** Return whether no job of an experiment is still to come. */
-export function hasEnded(status) {
-  return ENDED.has(status.status);
-}
-
-/** Return the variables of a definition. */
-export function knobsOf(definition) {
-  return definition.variable ? [definition.variable] : (definition.variables ?? []);
-}
 
 /** Return what varies, as a name. */
 export function variableText(definition) {
@@ -25,6 +16,11 @@ export function variableText(definition) {
 /** Return how many jobs of an experiment have ended. */
 export function endedJobs({ totals }) {
   return totals.completed + totals.failed + totals.cancelled;
+}
+
+/** Return how many jobs of an experiment have not ended. */
+export function openJobs({ totals }) {
+  return totals.jobs - endedJobs({ totals });
 }
 
 /** Return the time that is left as text, "" where nobody knows or nothing is left. */
@@ -87,8 +83,4 @@ const DEFAULTS = { pipeline: "embedded", stage: "txt2img", objective: "stars" };
 function valuesText(knob) {
   if (Array.isArray(knob.values)) return knob.values.map(valueText).join(", ");
   return knob.values ?? `${knob.start} to ${knob.stop} by ${knob.step}`;
-}
-
-function partText(value) {
-  return value !== null && typeof value === "object" ? stringify(value) : valueText(value);
 }

@@ -3,8 +3,7 @@
 import { confirm } from "../base/dialog.js";
 import { complain, say } from "../base/toast.js";
 import { of, post } from "../data/api.js";
-
-const ENDED = ["completed", "partial", "failed", "cancelled"];
+import { hasEnded } from "../data/known.js";
 
 /** Put an experiment into the archive, or take it out again. */
 export async function archive(id, isArchived) {
@@ -14,7 +13,7 @@ export async function archive(id, isArchived) {
 /** Delete an experiment for good once the person has said so; `results` is how many it has, null if that is not known. */
 export async function deleteForGood(status, results) {
   const end = status.search?.state === "searching" ? "Stop its search" : "Cancel it"; // as their buttons say
-  if (!ENDED.includes(status.status)) return complain(`It has not ended. ${end} first, or wait for its end.`);
+  if (!hasEnded(status)) return complain(`It has not ended. ${end} first, or wait for its end.`);
   const count = results === null ? "results" : results === 1 ? "one result" : `${results} results`;
   const lost = `Its jobs, ratings and ${count} are deleted for good; only results that another experiment has made, too, stay.`;
   const text = `${lost} An export can be imported again, without the files.`;

@@ -31,6 +31,12 @@ export function areNumbers(estimates) {
   return estimates.every((one) => typeof one.value === "number" || typeof one.value === "bigint");
 }
 
+/** Return different values: numbers by size, all else as they come. */
+export function differentValues(values) {
+  const found = [...new Map(values.map((value) => [valueKey(value), value])).values()];
+  return areNumbers(found.map((value) => ({ value }))) ? found.sort((one, other) => (one < other ? -1 : one > other ? 1 : 0)) : found;
+}
+
 /** Return whether less is better. */
 export function isMinimized(made) {
   return made.objective.startsWith("minimize ");
@@ -122,9 +128,14 @@ export function pointsOf(objective) {
 
 /** Return a scale for all numbers, with round ticks: `{ ticks, at }`, where `at` gives percent. */
 export function scaleOf(made, points) {
-  if (made.objective === "stars") return between(0.8, 5.2, [1, 2, 3, 4, 5]);
+  if (made.objective === "stars") return scaleOfStars();
   if (made.objective === "preference") return between(-0.03, 1.03, [0, 0.25, 0.5, 0.75, 1]);
   return scaleFor([...made.estimates.flatMap((one) => [one.mean, one.low, one.high]), ...[...points.values()].flat()]);
+}
+
+/** Return the scale of stars. */
+export function scaleOfStars() {
+  return between(0.8, 5.2, [1, 2, 3, 4, 5]);
 }
 
 /** Return a scale with round ticks for numbers, of which some may be null. */

@@ -1,5 +1,6 @@
 // What an answer means for a person: the winner and its rival, a headline in plain words, and the one thing to do next.
 
+import { openJobs } from "./facts.js";
 import { counted, isChosen, isMinimized, namedValue } from "./scores.js";
 
 const EXPECTED = 0.5; // chance to be best, from which a leader is called the probable best
@@ -52,8 +53,8 @@ export function moreText(made) {
  * `now` is `{ made, status, isOfPeople, open, metrics }`: `open` is how many pictures nobody has judged, `metrics` what jobs report.
  */
 export function helps({ made, status, isOfPeople, open, metrics }) {
-  const { jobs, completed, failed, cancelled } = status.totals;
-  const left = jobs - completed - failed - cancelled;
+  const { completed, failed } = status.totals;
+  const left = openJobs(status);
   const isDecided = made?.tier === "strong";
   if (!completed) return left ? { act: "look" } : failed ? { act: "retry" } : { act: "look" };
   if (isDecided && made.value !== null) return { act: "apply" };

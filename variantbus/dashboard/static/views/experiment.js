@@ -6,8 +6,9 @@ import { menu } from "../base/menu.js";
 import { linkTo } from "../base/routes.js";
 import { complain } from "../base/toast.js";
 import { of, post } from "../data/api.js";
+import { hasEnded } from "../data/known.js";
 import { state } from "../data/state.js";
-import { allSettings, endedJobs, hasEnded, inShort, timeLeft } from "../experiment/facts.js";
+import { allSettings, endedJobs, inShort, timeLeft } from "../experiment/facts.js";
 import { archive, deleteForGood, resultsOf } from "../experiment/putaway.js";
 import { answerView } from "./answer/answer.js";
 import { gridView } from "./grid/grid.js";
@@ -50,9 +51,8 @@ export function experimentView({ id, tab, part, query }) {
 
   function renaming(name) {
     const keys = (event) => event.key === "Escape" && rename(false);
-    const begin = (input) => input && input !== document.activeElement && requestAnimationFrame(() => input.select());
     return html`<h1 class="renamed">${name}</h1><form class="renaming" @submit=${save} @keydown=${keys}>
-      <input name="name" .defaultValue=${name} aria-label="Name" maxlength="200" required autocomplete="off" ${ref(begin)} />
+      <input name="name" .defaultValue=${name} aria-label="Name" maxlength="200" required autocomplete="off" ${ref(selected)} />
       <button class="primary">Save</button><button type="button" @click=${() => rename(false)}>Cancel</button>
     </form>`;
   }
@@ -69,7 +69,7 @@ export function experimentView({ id, tab, part, query }) {
     if (!name) return;
     try {
       await post(of(id, "rename"), { name });
-      rename(false);
+      if (element.isConnected) rename(false);
     } catch (error) {
       complain(error.message);
     }
@@ -96,6 +96,11 @@ export function experimentView({ id, tab, part, query }) {
     go: inner.go && ((route) => inner.go(route)),
     close: () => inner.close?.(),
   };
+}
+
+/** Mark all of a field when it comes up, and not again: a view is drawn again and again. */
+function selected(input) {
+  if (input) requestAnimationFrame(() => input.select());
 }
 
 function missing(id) {

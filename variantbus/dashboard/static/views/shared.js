@@ -2,8 +2,9 @@
 
 import { html, nothing, render } from "../base/html.js";
 import { linkTo } from "../base/routes.js";
+import { hasEnded } from "../data/known.js";
 import { state } from "../data/state.js";
-import { endedJobs, hasEnded, inShort, timeLeft } from "../experiment/facts.js";
+import { endedJobs, inShort, timeLeft } from "../experiment/facts.js";
 import { answerView } from "./answer/answer.js";
 import { gridView } from "./grid/grid.js";
 

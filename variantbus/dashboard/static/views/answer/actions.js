@@ -1,5 +1,6 @@
 // The buttons of an answer: the one that helps now comes first, and is the only one in colour.
 
+import { copy } from "../../base/clipboard.js";
 import { confirm } from "../../base/dialog.js";
 import { html } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
@@ -85,11 +86,11 @@ async function save(card) {
 
 /** Return the job with the recommended value, ready to run. */
 export function application(id, text, close) {
-  const copy = () => navigator.clipboard.writeText(text).then(() => say("copied"), (error) => complain(error.message));
+  const take = () => copy(text).then(() => say("copied"), (error) => complain(error.message));
   return html`<div class="applied">
     <div class="bar"><h3>The job that is ready to run</h3><span class="space"></span><button class="plain" aria-label="Close" @click=${close}>${icon("close")}</button></div>
     <pre tabindex="0" role="region" aria-label="The job">${text}</pre>
-    <div class="bar"><button @click=${copy}>${icon("copy")}Copy</button><a class="button" href=${of(id, "job.toml")} download>${icon("download")}Save</a>
+    <div class="bar"><button @click=${take}>${icon("copy")}Copy</button><a class="button" href=${of(id, "job.toml")} download>${icon("download")}Save</a>
       <code>variantbus apply ${id} --to FILE</code></div>
   </div>`;
 }

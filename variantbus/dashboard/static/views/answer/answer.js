@@ -3,7 +3,7 @@
 import { html, render } from "../../base/html.js";
 import { linkTo } from "../../base/routes.js";
 import { complain } from "../../base/toast.js";
-import { get, isShared, of } from "../../data/api.js";
+import { get, getText, isShared, of } from "../../data/api.js";
 import { cellKey, pictures, repeats, state } from "../../data/state.js";
 import { meaningOf, namedValue, pointsOf, scaleOf, variableOf } from "../../experiment/scores.js";
 import { isOfPeople, objectiveChoice } from "../../feedback/objective.js";
@@ -12,7 +12,7 @@ import { actions, application } from "./actions.js";
 import { curve, hasCurve } from "./curve.js";
 import { effects } from "./effects.js";
 import { heat } from "./heat.js";
-import { chances, pair, sharedRepeats } from "./hero.js";
+import { chances, pair, resultOf, sharedRepeats } from "./hero.js";
 import { reasons } from "./reasons.js";
 import { legend, table } from "./table.js";
 import { tradeOff } from "./tradeoff.js";
@@ -108,7 +108,7 @@ export function answerView(id) {
   function content() {
     const { made, status, winner, rival, shared, variable } = known;
     const repeat = shared[at];
-    const images = [winner, rival].map((one) => (one && repeat !== undefined ? (state.open.cells.get(cellKey(one.index, repeat))?.images[0] ?? null) : null));
+    const images = [winner, rival].map((one) => (repeat === undefined ? null : resultOf(one, repeat)));
     const prompt = status.definition.config?.prompt;
     const about = [`${made.estimates.length} values, ${status.totals.completed} pictures`, typeof prompt === "string" ? prompt : ""].filter(Boolean).join(" · ");
     return { name: status.experiment_name, headline: headline(made, winner, variable), about, made, winner, rival, variable, images };
@@ -162,10 +162,7 @@ export function answerView(id) {
 
   async function apply() {
     try {
-      const response = await fetch(of(id, "job.toml"));
-      const text = await response.text();
-      if (!response.ok) throw new Error(JSON.parse(text).error);
-      job = text;
+      job = await getText(of(id, "job.toml"));
       drawTop();
     } catch (error) {
       complain(error.message);

@@ -3,7 +3,7 @@
 import { percent } from "../../base/text.js";
 import { picture } from "../../data/api.js";
 import { betweenText, isChosen, namedValue, scoreText, shortened, valueInShort } from "../../experiment/scores.js";
-import { hasPicture } from "./hero.js";
+import { hasPicture } from "../../results/media.js";
 
 const [WIDTH, HEIGHT, EDGE] = [1200, 630, 56];
 const [INK, PALE, LINE, PAPER, ACCENT] = ["#1b1d21", "#5c6370", "#d8dbe0", "#ffffff", "#1a56b0"];

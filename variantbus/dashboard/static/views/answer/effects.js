@@ -32,8 +32,12 @@ function share(name, { mean, low, high }, text) {
 }
 
 /** Return the pairs of variables of which one probably changes what the other does. */
+export function dependent(made) {
+  return (made.interactions ?? []).filter((one) => one.probability >= LIKELY);
+}
+
 function together(made) {
-  const pairs = (made.interactions ?? []).filter((one) => one.probability >= LIKELY);
+  const pairs = dependent(made);
   if (!pairs.length) return "";
   const text = (one) => `${one.share.mean < 0.005 ? "under 1" : Math.round(100 * one.share.mean)} % of all differences, ${percent(one.probability)} sure`;
   return html`<h3>Depend on each other</h3>

@@ -1,10 +1,10 @@
 // The map of two variables: a field for each combination, the stronger in colour the better, and which were tried. Of more variables two are
 // chosen, while the others have the values of the answer.
 
-import { html, svg } from "../../base/html.js";
+import { html, live, svg } from "../../base/html.js";
 import { numberText, percent } from "../../base/text.js";
 import { valueKey, valueText } from "../../data/values.js";
-import { estimateText, isChosen, isMap, isMinimized, namedValue, shortened } from "../../experiment/scores.js";
+import { differentValues, estimateText, isChosen, isMap, isMinimized, namedValue, shortened } from "../../experiment/scores.js";
 
 const STEPS = 6; // shades
 const MOST = 2000; // fields; more are no map
@@ -27,7 +27,7 @@ function namesOf(made) {
 function fieldsOf(made, names, winner) {
   const [across, down] = names;
   const others = Object.keys(made.estimates[0].value).filter((name) => !names.includes(name));
-  const of = (name) => different(made.estimates.map((one) => one.value[name]));
+  const of = (name) => differentValues(made.estimates.map((one) => one.value[name]));
   const columns = of(across);
   const rows = of(down);
   const place = (values) => new Map(values.map((value, at) => [valueKey(value), at]));
@@ -35,12 +35,6 @@ function fieldsOf(made, names, winner) {
   const isShown = (one) => others.every((name) => valueKey(one.value[name]) === valueKey(winner?.value[name]));
   const fields = made.estimates.map((one, index) => ({ ...one, index })).filter(isShown);
   return { columns, rows, fields: fields.map((one) => ({ ...one, x: xs.get(valueKey(one.value[across])), y: ys.get(valueKey(one.value[down])) })), others };
-}
-
-/** Return different values: numbers by size, all else as they come. */
-function different(values) {
-  const found = [...new Map(values.map((value) => [valueKey(value), value])).values()];
-  return found.every((one) => typeof one === "number") ? found.sort((one, other) => one - other) : found;
 }
 
 /**
@@ -57,12 +51,12 @@ export function heat({ made, winner, look, change, open }) {
   const map = fieldsOf(made, [across, down], winner);
   if (map.columns.length * map.rows.length > MOST || map.fields.length < 2) return "";
   const choice = (label, name, now) => html`<label>${label} <select @change=${(event) => change({ [name]: event.target.value })}>
-    ${names.map((one) => html`<option value=${one} ?selected=${one === now}>${one}</option>`)}</select></label>`;
+    ${names.map((one) => html`<option value=${one} .selected=${live(one === now)}>${one}</option>`)}</select></label>`;
   return html`<figure class="heat">
     <div class="bar"><h2>Every combination</h2><span class="space"></span>
       ${names.length > 2 ? [choice("across", "across", across), choice("down", "down", down)] : ""}
       <label>show <select @change=${(event) => change({ by: event.target.value })}>
-        <option value="estimate" ?selected=${look.by === "estimate"}>the estimate</option><option value="chance" ?selected=${look.by === "chance"}>the chance to be best</option>
+        <option value="estimate" .selected=${live(look.by === "estimate")}>the estimate</option><option value="chance" .selected=${live(look.by === "chance")}>the chance to be best</option>
       </select></label></div>
     ${drawing({ map, made, across, down, look, change, open })}
     <figcaption>The stronger the colour, the better${rangeText(map, made, look.by)}.

@@ -8,7 +8,7 @@ import { picture } from "../../data/api.js";
 import { cellKey, state } from "../../data/state.js";
 import { conditionText } from "../../data/values.js";
 import { counted, estimateText, isChosen, meaningOf, namedValue } from "../../experiment/scores.js";
-import { fileName, kindOf } from "../../results/media.js";
+import { fileName, hasPicture, kindOf } from "../../results/media.js";
 
 const BARS = 4; // values whose chances are compared
 
@@ -23,12 +23,6 @@ export function sharedRepeats(winner, rival, repeats) {
 /** Return the first result of a value under a seed, null if there is none. */
 export function resultOf(one, repeat) {
   return (one && state.open.cells.get(cellKey(one.index, repeat))?.images[0]) ?? null;
-}
-
-/** Return whether there is a picture of a result. */
-export function hasPicture(image) {
-  const kind = kindOf(image);
-  return kind === "picture" || (kind === "video" && Boolean(image.width)) || (kind === "sound" && image.duration !== undefined);
 }
 
 /** Return both with their pictures; `turn(step)` shows those of another seed. */

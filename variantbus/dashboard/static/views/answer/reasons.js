@@ -3,11 +3,10 @@
 import { numberText, percent } from "../../base/text.js";
 import { valueText } from "../../data/values.js";
 import { inOrder, isRuledOut, shortened } from "../../experiment/scores.js";
-import { matters } from "./effects.js";
+import { dependent, matters } from "./effects.js";
 
 const NAMED = 12; // values in a line; more are counted
 const WITHOUT = { stars: "Not rated yet", preference: "Not compared yet" };
-const LIKELY = 0.5; // that two variables depend on each other: less is not worth a word
 const LONGEST = 40; // characters of a prompt
 
 /** Return what may be the best, the likeliest first, what is ruled out, and what a search does next. */
@@ -15,10 +14,9 @@ export function reasons(made, search) {
   const ordered = inOrder(made);
   const known = ordered.filter((one) => one.p_best !== null);
   const likely = known.filter((one) => !isRuledOut(one)).sort((one, other) => other.p_best - one.p_best);
-  const together = (made.interactions ?? []).filter((one) => one.probability >= LIKELY);
   const parts = [
     ["What matters", (made.effects ?? []).map((one) => `${one.name} ${matters(one)}`)],
-    ["Depend on each other", together.map((one) => `${one.names.join(" with ")} (${percent(one.probability)})`)],
+    ["Depend on each other", dependent(made).map((one) => `${one.names.join(" with ")} (${percent(one.probability)})`)],
     ["May be the best", likely.map((one) => `${named(one.value)} (${percent(one.p_best)})`)],
     ["Ruled out, each with less than 5 %", known.filter(isRuledOut).map((one) => named(one.value))],
     [WITHOUT[made.objective] ?? "Never tried", ordered.filter((one) => !one.n).map((one) => named(one.value))],

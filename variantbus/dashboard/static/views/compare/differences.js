@@ -1,8 +1,7 @@
 // What differs between experiments: their settings side by side, and which of them can stand on one scale. No page.
 
 import { allSettings, variableText } from "../../experiment/facts.js";
-import { metricOf } from "../../experiment/scores.js";
-import { valueKey } from "../../data/values.js";
+import { areNumbers, differentValues, metricOf } from "../../experiment/scores.js";
 
 /** Return the settings of several definitions as rows `{ name, texts, isSame }`; what one does not have is "". */
 export function settingsOf(definitions) {
@@ -27,10 +26,8 @@ export function groupsOf(experiments) {
 
 /** Return the values of several answers, each once: numbers by size, all else in the order of the plans. */
 export function valuesOf(answers) {
-  const found = new Map(answers.flatMap((made) => made.estimates.map((one) => [valueKey(one.value), one.value])));
-  const values = [...found.values()];
-  const areNumbers = values.every((one) => typeof one === "number" || typeof one === "bigint");
-  return { areNumbers, values: areNumbers ? values.sort((one, other) => (one < other ? -1 : one > other ? 1 : 0)) : values };
+  const estimates = answers.flatMap((made) => made.estimates);
+  return { areNumbers: areNumbers(estimates), values: differentValues(estimates.map((one) => one.value)) };
 }
 
 /** Return what decides all of some answers, as its name; null if different things do. */

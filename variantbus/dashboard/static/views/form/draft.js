@@ -1,6 +1,7 @@
 // The draft of an experiment: what stands in the form. A value that came with a definition is kept as it is until somebody
 // changes it, as `{ value }`; what was typed is `{ text }`. So an experiment goes into the form and comes out the same.
 
+import { knobsOf } from "../../data/settings.js";
 import { presetsText, skipsText } from "./pairs.js";
 
 export const AXES = 6; // as many as an experiment may have
@@ -33,7 +34,7 @@ export function draftOf(definition, from = null) {
   draft.kept = Object.fromEntries(Object.entries(definition).filter(([name]) => !FIELDS.has(name)));
   takeAdopted(draft, definition);
   const { prompts, config } = promptsOf(draft, definition.config ?? {});
-  const knobs = definition.variable ? [definition.variable] : definition.variables ?? [];
+  const knobs = knobsOf(definition);
   const objective = definition.objective ?? "stars";
   return Object.assign(draft, {
     name: definition.name ?? "",

@@ -36,6 +36,8 @@ export function planView(route) {
 
   /** Show the form of an address: an empty one, or one with the definition of an experiment in it. */
   async function go({ query }) {
+    clearTimeout(timers.ask);
+    asked += 1; // a plan that is under way is of another form
     Object.assign(form, { from: query.get("from"), draft: kept(query.get("from")), plan: null, problems: [], refused: "", isPressed: false });
     draw();
     await load();
@@ -176,6 +178,7 @@ export function planView(route) {
       const name = await free(definition.name);
       const view = await post("/api/experiments", { definition: { ...definition, name } });
       forget(form.from);
+      if (!isOpen) return say(`${name} is planned`); // the person is elsewhere meanwhile
       location.hash = linkTo(["e", view.experiment_id, "grid"]);
       const told = () => setTimeout(say, 0, `it is called ${name}, as there is another ${definition.name}`); // on its page
       if (name !== definition.name) addEventListener("hashchange", told, { once: true });

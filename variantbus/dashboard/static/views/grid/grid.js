@@ -217,7 +217,7 @@ export function gridView(id, route) {
 
   async function cancel(left) {
     const jobs = left === 1 ? "1 job" : `${left} jobs`;
-    const wanted = await confirm(`Cancel ${jobs}?`, "What is done stays. Jobs that run are stopped, and those that wait are not made; `Extend` plans new ones later.", { yes: `Cancel ${jobs}`, no: "Let them run" });
+    const wanted = await confirm(`Cancel ${jobs}?`, "What is done stays. Jobs that run are stopped, and those that wait are not made; “Extend” plans new ones later.", { yes: `Cancel ${jobs}`, no: "Let them run" });
     if (wanted) await change("cancel", `${jobs} cancelled`);
   }
 

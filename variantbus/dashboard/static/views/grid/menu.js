@@ -23,7 +23,7 @@ export function openMenu(heading, label, acts) {
   );
   element.addEventListener("toggle", (event) => event.newState === "closed" && element.remove());
   element.addEventListener("keydown", (event) => walk(element, event));
-  document.body.append(element);
+  heading.closest(".gridview").append(element); // it goes with the view
   heading.focus({ preventScroll: true }); // where the focus comes back to
   element.showPopover();
   place(element, heading.getBoundingClientRect());
@@ -86,9 +86,12 @@ export function dragHeadings(grid, spotOf, moved) {
     const [begun, heading] = [from, from?.isDragged ? headingAt(event) : null];
     end();
     if (!begun?.isDragged) return;
-    // the click that follows is no wish for the menu
-    addEventListener("click", (click) => click.stopPropagation(), { capture: true, once: true });
-    setTimeout(() => heading && heading !== begun.heading && moved(begun.spot, spotOf(heading)));
+    const ignore = (click) => click.stopPropagation();
+    addEventListener("click", ignore, { capture: true }); // the one that follows is no wish for the menu
+    setTimeout(() => {
+      removeEventListener("click", ignore, { capture: true });
+      if (heading && heading !== begun.heading) moved(begun.spot, spotOf(heading));
+    });
   });
 
   function end() {

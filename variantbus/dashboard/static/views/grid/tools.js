@@ -4,6 +4,7 @@ import { html, live } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
 import { isShared } from "../../data/api.js";
 import { valueText } from "../../data/values.js";
+import { openJobs } from "../../experiment/facts.js";
 import { SIZES } from "./settings.js";
 
 const SORTS = [["plan", "order of the plan"], ["best", "best first"], ["fast", "fastest first"]];
@@ -12,7 +13,7 @@ const FILTERS = [["", "all values"], ["failed", "with failures"], ["warned", "wi
 /** Return the line; `on` has the functions of its buttons, `isOpen` is whether a narrow window shows all of it. */
 export function toolbar({ settings, size, colours, range, hidden, shared, fixed, totals, isOpen }, on) {
   const sorts = settings.sort === "own" ? [...SORTS, ["own", "in my order"]] : SORTS;
-  const left = totals ? totals.jobs - totals.completed - totals.failed - totals.cancelled : 0;
+  const left = totals ? openJobs({ totals }) : 0;
   return html`<div class=${`bar tools${isOpen ? " open" : ""}`}>
     <button class="unfold" aria-expanded=${isOpen} aria-label="Arrange the pictures" @click=${on.unfold}>${icon("sliders")}</button>
     <div class="how">

@@ -1,6 +1,6 @@
 // All experiments: searched, filtered and put in order as the address says.
 
-import { html, nothing, ref, render } from "../../base/html.js";
+import { html, live, nothing, ref, render } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
 import { linkTo, replaceRoute } from "../../base/routes.js";
 import { ORDERS, STATES } from "../../data/list.js";
@@ -26,6 +26,7 @@ export function experimentsView(route) {
   const sizes = new ResizeObserver(later);
 
   function go(newRoute) {
+    clearTimeout(timer); // what was typed belongs to the address before
     query = queryOf(newRoute);
     const typed = element.querySelector("input[type=search]");
     if (typed) typed.value = query.search;
@@ -90,14 +91,14 @@ export function experimentsView(route) {
   }
 
   function filters() {
-    const option = (words, now) => ([value, text]) => html`<option value=${value} ?selected=${value === now}>${words[value] ?? text}</option>`;
+    const option = (words, now) => ([value, text]) => html`<option value=${value} .selected=${live(value === now)}>${words[value] ?? text}</option>`;
     const select = (label, words, now, take) => html`<select aria-label=${label} @change=${(event) => take(event.target.value)}>${Object.entries(words).map(option(words, now))}</select>`;
     return html`<div class="bar filters" role="search">
       <input type="search" placeholder="Search by name, variable, prompt or state" aria-label="Search experiments" maxlength="200"
         .defaultValue=${query.search} @input=${(event) => type(event.target.value)} />
       ${select("State", STATE_WORDS, query.state, (value) => choose({ state: value }))}
       ${select("Order", ORDER_WORDS, query.sort, (value) => choose({ sort: value }))}
-      <label class="check"><input type="checkbox" .checked=${query.isArchived} @change=${(event) => choose({ isArchived: event.target.checked })} /> Archived</label>
+      <label class="check"><input type="checkbox" .checked=${live(query.isArchived)} @change=${(event) => choose({ isArchived: event.target.checked })} /> Archived</label>
     </div>`;
   }
 

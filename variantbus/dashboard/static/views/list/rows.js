@@ -5,7 +5,9 @@ import { icon } from "../../base/icons.js";
 import { menu } from "../../base/menu.js";
 import { linkTo } from "../../base/routes.js";
 import { picture } from "../../data/api.js";
-import { endedJobs, hasEnded, knobsOf, timeLeft, variableText } from "../../experiment/facts.js";
+import { hasEnded } from "../../data/known.js";
+import { knobsOf } from "../../data/settings.js";
+import { endedJobs, timeLeft, variableText } from "../../experiment/facts.js";
 import { chanceText, leaderText } from "../../experiment/leader.js";
 
 const AROUND = 4; // rows above and below those in sight

@@ -36,7 +36,7 @@ async function runExample(event) {
     const [definition, { pipelines }] = await Promise.all([get("/api/example"), get("/api/pipelines")]);
     if (!pipelines[definition.pipeline]) throw new Error(`The example needs the pipeline ${definition.pipeline}, which this runner does not offer. Plan an experiment of your own.`);
     const view = await post("/api/experiments", { definition });
-    location.hash = linkTo(["e", view.experiment_id, "grid"]);
+    if (button.isConnected) location.hash = linkTo(["e", view.experiment_id, "grid"]);
   } catch (error) {
     complain(error.message);
     button.disabled = false;

@@ -3,6 +3,7 @@
 import { html, nothing } from "../../base/html.js";
 import { linkTo } from "../../base/routes.js";
 import { state } from "../../data/state.js";
+import { openJobs } from "../../experiment/facts.js";
 
 /** Return it; `passed` pictures were skipped, and `again` asks about them. */
 export function endOf({ id, all, rated, enough, passed, again }) {
@@ -30,8 +31,7 @@ export function making(count, more = "") {
 
 /** Return how many jobs of the open experiment have not ended. */
 export function comingJobs() {
-  const { totals: t } = state.open.status;
-  return t.jobs - t.completed - t.failed - t.cancelled;
+  return openJobs(state.open.status);
 }
 
 function title(all, rated, skipped) {

@@ -3,7 +3,7 @@
 import { html, svg } from "../../base/html.js";
 import { numberText } from "../../base/text.js";
 import { valueText } from "../../data/values.js";
-import { scaleFor, shortened } from "../../experiment/scores.js";
+import { scaleFor, scaleOfStars, shortened } from "../../experiment/scores.js";
 
 const HEIGHT = 240; // px
 const ROW = 22; // px of a value in a strip
@@ -61,8 +61,7 @@ export function progress({ ended, budget, objective, winner, at, point, open, te
 }
 
 function scaleOf(objective, ended) {
-  if (objective === "stars") return { ticks: [1, 2, 3, 4, 5], at: (number) => (100 * (number - 0.8)) / 4.4 };
-  return scaleFor(ended.map((one) => one.score));
+  return objective === "stars" ? scaleOfStars() : scaleFor(ended.map((one) => one.score));
 }
 
 function levels(scale, down) {

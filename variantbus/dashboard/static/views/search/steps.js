@@ -1,6 +1,6 @@
 // The jobs of a search in the order in which they ended, with what each brought and the best so far. Pure.
 
-import { metricOf } from "../../experiment/scores.js";
+import { differentValues, scoreOf as metricScore } from "../../experiment/scores.js";
 
 const OVER = ["completed", "failed", "cancelled"];
 
@@ -32,8 +32,7 @@ export function stepsOf(cells, ratings, { objective, isMinimized }) {
 /** Return what a job brought: the mean of its stars, or its metric; null where it brought nothing yet. */
 function scoreOf(cell, ratings, objective) {
   if (cell.state !== "completed" || objective === "preference") return null;
-  const metric = metricOf(objective);
-  if (objective !== "stars") return cell.metrics?.[metric] ?? (metric === "seconds" ? (cell.seconds ?? null) : null);
+  if (objective !== "stars") return metricScore(cell, objective);
   const stars = cell.images.map((image) => ratings.get(image.sha256)?.stars).filter((one) => one !== undefined);
   return stars.length ? stars.reduce((sum, one) => sum + one, 0) / stars.length : null;
 }
@@ -43,11 +42,5 @@ export function axesOf(values, variable) {
   const isMap = values.length && values[0] !== null && typeof values[0] === "object";
   const names = isMap ? Object.keys(values[0]) : [variable];
   const part = (value, name) => (isMap ? value[name] : value);
-  return names.map((name) => ({ name, part: (value) => part(value, name), values: ordered(values.map((value) => part(value, name))) }));
-}
-
-/** Return different values: numbers by size, all else as they come. */
-function ordered(values) {
-  const found = [...new Map(values.map((value) => [`${typeof value} ${value}`, value])).values()];
-  return found.every((one) => typeof one === "number") ? found.sort((one, other) => one - other) : found;
+  return names.map((name) => ({ name, part: (value) => part(value, name), values: differentValues(values.map((value) => part(value, name))) }));
 }

@@ -1,5 +1,6 @@
 // The button by which an experiment is shown to others, and its dialog: links are made, listed and revoked there.
 
+import { copy } from "../../base/clipboard.js";
 import { openDialog } from "../../base/dialog.js";
 import { html, nothing, repeat } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
@@ -83,10 +84,10 @@ function local() {
 }
 
 function madePart(address) {
-  const copy = () => navigator.clipboard.writeText(address).then(() => say("copied"), () => complain("This browser does not let us copy; take the link from the field."));
+  const take = () => copy(address).then(() => say("copied"), (error) => complain(error.message));
   return html`<div class="made">
     <label>The link, shown only this once <input readonly value=${address} /></label>
-    <button @click=${copy}>${icon("copy")}Copy</button>
+    <button @click=${take}>${icon("copy")}Copy</button>
   </div>`;
 }
 

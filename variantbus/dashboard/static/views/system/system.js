@@ -16,20 +16,23 @@ export function systemView() {
   let seen = null; // { version, runners }, as last told
   let refused = []; // events, newest first
   let error = "";
-  let asking = false;
+  let asked = 0; // requests for the queues; an answer to an earlier one than the newest is dropped
+  let isAsking = false;
   let isClosed = false;
 
   /** Ask for the queues; a question is not repeated while it waits for its answer. */
   async function look() {
-    if (asking) return;
-    asking = true;
-    try {
-      seen = await get("/api/system");
-      error = "";
-    } catch (failed) {
-      error = failed.message;
-    }
-    asking = false;
+    if (!isAsking) await lookAnew();
+  }
+
+  /** Ask also where a question waits for its answer, which is of before a change. */
+  async function lookAnew() {
+    const mine = ++asked;
+    isAsking = true;
+    const found = await get("/api/system").then((told) => ({ seen: told, error: "" }), (failed) => ({ seen, error: failed.message }));
+    if (mine !== asked) return;
+    isAsking = false;
+    ({ seen, error } = found);
     if (!isClosed) draw();
   }
 
@@ -46,8 +49,7 @@ export function systemView() {
     } catch (failed) {
       complain(failed.message);
     }
-    asking = false; // an answer that is under way is of before
-    await look();
+    await lookAnew();
   }
 
   function actsOf(runner) {
@@ -70,7 +72,7 @@ export function systemView() {
     const act = async () => {
       const request = one.experiment_id ? post(of(one.experiment_id, "cancel")) : post("/api/system/cancel-job", { runner: runner.address, job_id: one.job_id });
       await request.catch((failed) => complain(failed.message));
-      await look();
+      await lookAnew();
       after();
     };
     going.add(key);

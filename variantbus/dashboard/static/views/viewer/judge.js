@@ -18,7 +18,7 @@ export function judgeOf(id, { seen, leave }) {
 
   function judge(send) {
     const image = seen();
-    if (!image) return complain("Nothing is seen here that could have stars.");
+    if (!image) return complain("There is no picture here to rate.");
     const text = drafts.get(image.sha256);
     drafts.delete(image.sha256);
     send(image.sha256, text);

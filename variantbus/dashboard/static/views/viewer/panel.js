@@ -7,7 +7,7 @@ import { durationText, numberText } from "../../base/text.js";
 import { complain, say } from "../../base/toast.js";
 import { toToml } from "../../base/toml.js";
 import { differences } from "../../data/settings.js";
-import { stringify, valueText } from "../../data/values.js";
+import { partText, stringify } from "../../data/values.js";
 import { filesView } from "../../results/files.js";
 
 /**
@@ -88,7 +88,7 @@ function jobPart({ cell, definition }, known) {
     ${cell?.error ? html`<pre class="error">${cell.error}</pre>` : ""}
     ${warnings.map((one) => html`<p class="warn">${icon("warn")} ${one}</p>`)}
     ${list(lines)}
-    ${known?.error ? html`<p class="facts">More is not known: ${known.error}</p>` : ""}
+    ${known?.error ? html`<p class="facts">Nothing more is known: ${known.error}</p>` : ""}
     ${used.length ? html`<h3>What the server used</h3>${list(used.map(([name, value]) => [name, settingText(value)]))}` : ""}
   </section>`;
 }
@@ -107,7 +107,7 @@ async function take(text, what) {
 }
 
 function settingText(value) {
-  return value !== null && typeof value === "object" ? stringify(value) : typeof value === "string" ? value : valueText(value);
+  return typeof value === "string" ? value : partText(value);
 }
 
 function secondsText(seconds) {
