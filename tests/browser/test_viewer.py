@@ -133,7 +133,7 @@ def test_a_picture_that_does_not_load_says_so_and_comes_again(page: Page, deploy
     unseen = viewer(page).locator(".stage .unseen")
     expect(unseen).to_contain_text("The picture is not there:", timeout=WAIT)
     page.keyboard.press("5")
-    expect(viewer(page).locator(".said")).to_contain_text("Nothing is seen here")
+    expect(viewer(page).locator(".said")).to_contain_text("There is no picture here to rate.")
     page.unroute(re.compile("/images/"))
     asked.clear()
     unseen.get_by_role("button", name="Try again").click()
