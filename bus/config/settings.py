@@ -73,6 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keys: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     host: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     insecure: bool | UnsetType = UNSET
+    cluster: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     runner: RunnerSettings = field(default_factory=RunnerSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
@@ -105,6 +106,7 @@ def defaults_for(command: str, settings: Settings) -> dict[str, Any]:
         "keys": _expanded(settings.keys),
         "host": settings.host,
         "insecure": settings.insecure,
+        "cluster": settings.cluster,
         "durability": settings.durability,
         "log_level": settings.log_level,
         "log_format": settings.log_format,

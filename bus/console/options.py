@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import click
 import platformdirs
 
+from bus.cluster.access import Access, parse_access
 from bus.config.limits import DEFAULT_LIMITS, Limits
 from bus.config.settings import NotifySettings, defaults_for, read_settings
 from bus.console.process import user_errors
@@ -103,6 +104,33 @@ class KeysType(click.ParamType[Keys]):
             return value if isinstance(value, Keys) else Keys.load(value)
         except InvalidInputError as error:
             self.fail(str(error), param, ctx)
+
+
+class ClusterType(click.ParamType[Access]):
+    """The servers of a cluster."""
+
+    name = "nats://host,host"
+
+    def convert(self, value: str | Access, param: click.Parameter | None, ctx: click.Context | None) -> Access:
+        """Read the addresses, or the file that has them."""
+        try:
+            return value if isinstance(value, Access) else parse_access(value)
+        except InvalidInputError as error:
+            self.fail(str(error), param, ctx)
+
+
+def cluster_option(command: F) -> F:
+    """Add `--cluster`."""
+    return _with_config(
+        click.option(
+            "--cluster",
+            type=ClusterType(),
+            envvar="VARIANTBUS_CLUSTER",
+            show_envvar=True,
+            help="Share the work with other machines over these servers of NATS JetStream: their addresses, or a TOML "
+            "file with `servers`, `credentials` and `ca`.",
+        )(command)
+    )
 
 
 def keys_option(command: F) -> F:

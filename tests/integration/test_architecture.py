@@ -21,6 +21,7 @@ ROOMS: Final[dict[str, set[str]]] = {
     "bus.telemetry": {"bus.protocol"},
     "bus.eventlog": {"bus.protocol", "bus.config", "bus.telemetry"},
     "bus.transport": {"bus.protocol", "bus.config", "bus.telemetry"},
+    "bus.cluster": {"bus.protocol", "bus.config", "bus.telemetry", "bus.contracts"},
     "bus.subscriber": {"bus.protocol", "bus.config", "bus.telemetry", "bus.contracts", "bus.transport"},
     "bus.publisher": {"bus.protocol", "bus.config", "bus.telemetry", "bus.eventlog", "bus.transport"},
     "bus.console": {"bus"},

@@ -60,6 +60,8 @@ def test_changes_reach_only_runners_that_are_ours(services: Services) -> None:
     system = System(address, nobody(), None)  # without a learning service the own one is known
     jobs = [request_for(name, stage="run", config={"level": 1}) for name in ("a", "b", "c")]
     request(address, "job.submit", {"jobs": jobs}, dict)
+    # a request that comes at once may be before the first job
+    wait_until(lambda: request(address, "job.show", {"job_id": "a"}, JobView).state == "running", what="the first job")
 
     assert system.change("pause", {"runner": address}).paused
     moves = [{"job_id": "c", "priority": 2}, {"job_id": "b", "priority": 1}]

@@ -1,0 +1,158 @@
+"""The connection to a cluster: a thread with asyncio, to which the loop of a service gives work."""
+
+import asyncio
+import logging
+import ssl
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import nats
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from bus.cluster.access import Access
+from bus.cluster.errors import ClusterError, ClusterRefusedError
+from bus.telemetry.logging import RepeatFilter
+
+R = TypeVar("R")
+Work = Coroutine[Any, Any, R]
+CONNECT_SECONDS: Final = 2
+RECONNECT_SECONDS: Final = 1
+PING_SECONDS: Final = 2  # two without an answer: the server is gone, or paused
+JETSTREAM_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 2.0
+USER: Final = b"-----BEGIN NATS USER JWT-----"
+logger = logging.getLogger(__name__)
+logger.addFilter(RepeatFilter())
+
+
+class Connection:
+    """A connection that is made again whenever it breaks. `submit` and `run` may be called in any thread but its own.
+
+    Attributes:
+        name: Of the client, for those who look at the servers.
+        client, js: For coroutines that were submitted, and for no others.
+    """
+
+    def __init__(self, access: Access, name: str) -> None:
+        """Begin to connect; nothing has to answer yet.
+
+        Raises:
+            ClusterRefusedError: the credentials or the certificates cannot be read.
+        """
+        self.name, self._access = name, access
+        self.client = Client()
+        self.js: JetStreamContext = self.client.jetstream(timeout=JETSTREAM_SECONDS)
+        self._settings = _settings(access)
+        self._is_ready = Future[None]()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
+        self._thread.start()
+        self.submit(self._connect())
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server answers now."""
+        return self.client.is_connected
+
+    def submit(self, work: Work[R]) -> Future[R]:
+        """Begin work and return its future."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run(self, work: Work[R], seconds: float) -> R:
+        """Do work and wait for its result.
+
+        Raises:
+            ClusterError: there is no result after so many seconds; whether it was done is not known.
+        """
+        future = self.submit(work)
+        try:
+            return future.result(seconds)
+        except TimeoutError:
+            future.cancel()
+            raise ClusterError(f"the cluster has not answered within {seconds:g} s") from None
+
+    async def ready(self) -> None:
+        """Wait until the first connection is there."""
+        await asyncio.wrap_future(self._is_ready)
+
+    def close(self) -> None:
+        """Close the connection and end the thread; what was submitted and has not ended is cancelled."""
+        try:
+            self.run(self._close(), CLOSE_SECONDS)
+        except ClusterError:
+            logger.debug("the connection to the cluster did not close in time")
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _connect(self) -> None:
+        while True:
+            try:
+                await self.client.connect(
+                    list(self._access.servers),
+                    name=self.name,
+                    connect_timeout=CONNECT_SECONDS,
+                    reconnect_time_wait=RECONNECT_SECONDS,
+                    max_reconnect_attempts=-1,
+                    ping_interval=PING_SECONDS,
+                    max_outstanding_pings=2,
+                    error_cb=_on_error,
+                    disconnected_cb=_told(logging.WARNING, "the connection to the cluster is lost; trying again"),
+                    reconnected_cb=_told(logging.INFO, "connected to the cluster again"),
+                    **self._settings,
+                )
+            except (OSError, nats.errors.Error, TimeoutError) as error:
+                await _on_error(error)
+                await asyncio.sleep(RECONNECT_SECONDS)
+            else:
+                self._is_ready.set_result(None)
+                return
+
+    async def _close(self) -> None:
+        if not self.client.is_closed:
+            await self.client.close()
+
+
+def _settings(access: Access) -> dict[str, Any]:
+    """Return what nats-py is told of credentials and certificates."""
+    found: dict[str, Any] = {}
+    if access.credentials:
+        try:
+            is_user = USER in access.credentials.read_bytes()
+        except OSError as error:
+            raise ClusterRefusedError(f"cluster: {access.credentials} cannot be read: {error.strerror}") from None
+        found["user_credentials" if is_user else "nkeys_seed"] = str(access.credentials)
+    if access.ca:
+        found["tls"] = _tls(access.ca)
+    return found
+
+
+def _tls(ca: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ClusterRefusedError(f"cluster: {ca} has no certificates that can be read: {error}") from None
+
+
+async def _on_error(error: Exception) -> None:
+    logger.warning("cluster: %s", str(error) or type(error).__name__)
+
+
+def _told(level: int, text: str) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def tell() -> None:
+        logger.log(level, text)
+
+    return tell

@@ -1,0 +1,11 @@
+"""What can go wrong with a cluster."""
+
+from bus.protocol.validation import InvalidInputError
+
+
+class ClusterError(Exception):
+    """The cluster does not answer, or not as expected; it may later."""
+
+
+class ClusterRefusedError(InvalidInputError):
+    """The cluster cannot be used as it is set up; the text says what to change."""

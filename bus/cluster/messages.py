@@ -1,0 +1,67 @@
+"""What travels in the cluster beside the messages of the bus, encoded in msgpack."""
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from bus.contracts.jobs import PipelinesReply
+from bus.protocol.validation import decode
+
+T = TypeVar("T")
+
+
+class End(Struct, frozen=True, kw_only=True, gc=False):
+    """The end of a job. The first one on its subject counts, all others are refused by the server.
+
+    `run` is another one each time somebody wants to commit an end, so who reads it back knows whose it is.
+    `runner`, `epoch` and `number` say that it is the so-many-th end of a runner since a log began; all numbers up to
+    `complete` were acknowledged before this one was sent. So a reader sees what the cluster has lost. Those of a
+    learning service have no number (0).
+    """
+
+    run: str
+    runner: str
+    epoch: int
+    number: int
+    complete: int
+    body: Raw  # of `job.completed`
+
+
+class Announcement(Struct, frozen=True, kw_only=True, gc=False):
+    """What a runner says of itself every few seconds; it is gone if it does not for a while."""
+
+    runner: str
+    control: str  # its control address as people know it
+    offers: PipelinesReply
+
+
+class CancelNews(Struct, frozen=True, kw_only=True, gc=False):
+    """The jobs of an experiment are cancelled; with `finish_running`, those that run may come to their end."""
+
+    experiment_id: str
+    finish_running: bool
+
+
+class RepeatRequest(Struct, frozen=True, kw_only=True, gc=False):
+    """A runner shall publish again those of its ends that are not there, from a number of an epoch on."""
+
+    epoch: int
+    number: int
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: Struct) -> bytes:
+    """Encode a message."""
+    return _encoder.encode(message)
+
+
+def decode_as(kind: type[T], data: bytes) -> T:
+    """Decode a message.
+
+    Raises:
+        InvalidInputError: it is none of this kind.
+    """
+    return decode(msgspec.msgpack.Decoder(kind), data)

@@ -1,0 +1,132 @@
+"""The streams and buckets of a cluster: made where they are not there, with as many copies as there are servers."""
+
+import logging
+from typing import Final
+
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import APIError, NotFoundError
+
+from bus.cluster import names
+
+COPIES: Final = 3
+ACK_SECONDS: Final = 30.0  # a job whose worker has said nothing for so long is given to another one
+LEADER_SECONDS: Final = 2.0  # a leader that has said nothing for so long leads no more
+ANNOUNCED_SECONDS: Final = 30.0  # a runner that has said nothing for so long is away
+NO_PLACE: Final = (10005, 10023, 10074)  # errors of a cluster with fewer servers than copies
+DIFFERS: Final = 10058  # error: there is a stream of this name with other settings
+logger = logging.getLogger(__name__)
+
+
+async def ensure(js: JetStreamContext) -> int:
+    """Make what is missing, and give what is there as many copies as there are servers for, 3 at most.
+
+    Return the number of copies.
+
+    Raises:
+        APIError, ServiceUnavailableError, TimeoutError: the cluster cannot do that now.
+    """
+    copies = await _copies(js)
+    for config in _streams(copies):
+        await _ensure(js, config)
+    for bucket in _buckets(copies):
+        await _ensure(js, bucket)
+    return copies
+
+
+async def exists(js: JetStreamContext) -> bool:
+    """Return whether a learning service has made the streams."""
+    try:
+        for name in (names.JOBS, names.ENDS, names.LEDGER):
+            await js.stream_info(name)
+    except NotFoundError:
+        return False
+    return True
+
+
+def job_consumer(pipeline: str, band: str, copies: int) -> ConsumerConfig:
+    """Return the consumer of the jobs of a pipeline in a band: workers fetch one when they are free."""
+    return ConsumerConfig(
+        durable_name=names.consumer_of(pipeline, band),
+        filter_subject=names.jobs_of(pipeline, band),
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_SECONDS,
+        max_ack_pending=-1,
+        num_replicas=copies,
+    )
+
+
+async def _copies(js: JetStreamContext) -> int:
+    """Return with how many copies a stream can be made here, by making one of its own name."""
+    try:
+        found = await js.stream_info(names.ENDS)
+    except NotFoundError:
+        found = None
+    if found and found.config.num_replicas == COPIES:
+        return COPIES
+    try:
+        await js.add_stream(StreamConfig(name="PROBE", subjects=["probe"], num_replicas=COPIES))
+    except APIError as error:
+        if error.err_code not in NO_PLACE:
+            raise
+        logger.warning("the cluster has fewer than %d servers, so there is one copy of everything", COPIES)
+        return 1
+    await js.delete_stream("PROBE")
+    return COPIES
+
+
+async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
+    try:
+        await js.add_stream(config)
+    except APIError as error:
+        if error.err_code != DIFFERS:
+            raise
+        await js.update_stream(config)
+
+
+def _streams(copies: int) -> list[StreamConfig]:
+    """Return the streams; of none a copy may be read that lags behind: it would say that a job has no end."""
+    file, work = StorageType.FILE, RetentionPolicy.WORK_QUEUE
+    return [
+        StreamConfig(name=names.JOBS, subjects=["job.>"], retention=work, storage=file, num_replicas=copies),
+        StreamConfig(name=names.ENDS, subjects=["end.>"], storage=file, num_replicas=copies, allow_direct=False),
+        StreamConfig(name=names.LEDGER, subjects=[names.ENTRY], storage=file, num_replicas=copies, allow_direct=False),
+    ]
+
+
+def _buckets(copies: int) -> list[StreamConfig]:
+    """Return the buckets as the streams that they are, so that they can be given more copies as those can."""
+    return [
+        _keys(names.LEADER, LEADER_SECONDS, copies),
+        _keys(names.RUNNERS, ANNOUNCED_SECONDS, copies),
+        _objects(names.PICTURES, copies),
+        _objects(names.SNAPSHOTS, copies),
+    ]
+
+
+def _keys(bucket: str, seconds: float, copies: int) -> StreamConfig:
+    return StreamConfig(
+        name=f"KV_{bucket}",
+        subjects=[f"$KV.{bucket}.>"],
+        max_msgs_per_subject=1,
+        max_age=seconds,
+        duplicate_window=seconds,
+        discard=DiscardPolicy.NEW,
+        allow_rollup_hdrs=True,
+        deny_delete=True,
+        allow_direct=False,
+        storage=StorageType.FILE,
+        num_replicas=copies,
+    )
+
+
+def _objects(bucket: str, copies: int) -> StreamConfig:
+    return StreamConfig(
+        name=f"OBJ_{bucket}",
+        subjects=[f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
+        discard=DiscardPolicy.NEW,
+        allow_rollup_hdrs=True,
+        allow_direct=False,
+        storage=StorageType.FILE,
+        num_replicas=copies,
+    )
