@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.dashboard import Dashboard, Deployment
 from tests.support.experiment_files import services
+from tests.support.nats_servers import NatsServers
 from tests.support.workspace import Workspace
 
 
@@ -23,6 +24,18 @@ def deployment(workspace: Workspace) -> Deployment:
     """Return runner, learning service and dashboard."""
     runner, learning = services(workspace)
     return workspace, runner, learning, Dashboard(workspace)
+
+
+@pytest.fixture
+def nats(workspace: Workspace) -> NatsServers:
+    """Return a cluster of one server."""
+    return NatsServers(workspace)
+
+
+@pytest.fixture
+def nats_cluster(workspace: Workspace) -> NatsServers:
+    """Return a cluster of three servers."""
+    return NatsServers(workspace, 3)
 
 
 @pytest.hookimpl(wrapper=True)

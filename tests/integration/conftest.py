@@ -26,8 +26,10 @@ from tests.support.helpers import LOCALHOST, Service
 from tests.support.job_queues import Open
 from tests.support.learning_services import Services, open_services
 from tests.support.lossy_relay import Policy, Relay
+from tests.support.nats_servers import NatsServers
 from tests.support.painting_runner import PaintingRunner
 from tests.support.scorers import ScoringRunner
+from tests.support.workspace import Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +156,27 @@ def scoring_runner(
     scoring_runner = ScoringRunner(tmp_path)
     yield scoring_runner
     scoring_runner.runner.stop()
+
+
+@pytest.fixture
+def servers_folder(tmp_path: Path) -> Iterator[Workspace]:
+    """Yield the means to start servers beside a test; all of them have ended afterwards."""
+    (tmp_path / "servers").mkdir()
+    workspace = Workspace(tmp_path / "servers")
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def nats(servers_folder: Workspace) -> NatsServers:
+    """Return a cluster of one server."""
+    return NatsServers(servers_folder)
+
+
+@pytest.fixture
+def nats_cluster(servers_folder: Workspace) -> NatsServers:
+    """Return a cluster of three servers."""
+    return NatsServers(servers_folder, 3)
 
 
 @pytest.fixture

@@ -304,7 +304,13 @@ def sentence_of(finished: Finished) -> str:
     return sentence.removeprefix("Error: ")
 
 
-def steady_ports(count: int = 2) -> tuple[int, int]:
+def steady_ports() -> tuple[int, int]:
+    """Choose two of `free_ports`."""
+    feed, control = free_ports(2)
+    return feed, control
+
+
+def free_ports(count: int) -> list[int]:
     """Choose free ports which, while nobody listens there, no outgoing connection can take.
 
     A service that is killed and started again on a port which the system had picked could find it taken, and a client
@@ -315,8 +321,8 @@ def steady_ports(count: int = 2) -> tuple[int, int]:
         port = _randomness.choice(STEADY_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            chosen.append(port)
-    return chosen[0], chosen[1]
+            chosen += [port] if port not in chosen else []
+    return chosen
 
 
 def view_of(learning: ServiceProcess, experiment_id: str) -> ExperimentView:
