@@ -11,11 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from bus.config.limits import DEFAULT_LIMITS, Limits
-from bus.eventlog import connection, damage, own_tables, schemas, sql
+from bus.eventlog import connection, damage, own_tables, sql
 from bus.eventlog.appending import append, can_append
 from bus.eventlog.checkpoints import Checkpoints
 from bus.eventlog.damage import DamagedRow
@@ -24,9 +25,10 @@ from bus.eventlog.epochs import EpochTable
 from bus.eventlog.errors import DiskError, LogError, StorageError
 from bus.eventlog.files import LogFile
 from bus.eventlog.newest import NewestIndex, indexed
-from bus.eventlog.opening import check_files, not_a_log, refusal
+from bus.eventlog.opening import check_files, is_new, not_a_log, refusal
 from bus.eventlog.pages import Listing, Page
 from bus.eventlog.reader import Reader, is_damage
+from bus.eventlog.replicas import Recorder, Replicator
 from bus.eventlog.retention import Clock, Trimmer
 from bus.eventlog.space import Space, begin_shrinkable, make_shrinkable, space_of
 from bus.eventlog.tables import Tables
@@ -67,6 +69,7 @@ class Log:
         self.path, self.limits = path, limits
         self._process = os.getpid()
         self._on_commit: list[Callable[[list[Record]], None]] = []
+        self._begin: Callable[[sqlite3.Connection, int], Transaction] = Transaction
         self._synced = True
         self.head = 0  # the newest offset
         self._failed_at: float | None = None  # monotonic time of a transaction that could not be written, until one is
@@ -101,7 +104,7 @@ class Log:
             StorageError: nothing can be written now.
             DiskError: the disk failed, and the process has to end.
         """
-        tx = Transaction(self._db, self.limits.body_bytes)
+        tx = self._begin(self._db, self.limits.body_bytes)
         try:
             self._set_synchronous(full=sync or self._full)
             self._db.execute("BEGIN IMMEDIATE")
@@ -109,6 +112,8 @@ class Log:
             for prepare in tx.committing:
                 prepare()
             records = append(self._db, self.head, tx.appended)
+            if isinstance(tx, Recorder):
+                tx.pass_on(self.head)
             self._db.execute("COMMIT")
         except BaseException as error:
             tx.release()
@@ -141,6 +146,10 @@ class Log:
     def on_commit(self, callback: Callable[[list[Record]], None]) -> None:
         """Call back with the records of each transaction after its commit, in order."""
         self._on_commit.append(callback)
+
+    def replicate(self, replicator: Replicator) -> None:
+        """From now on pass on what each transaction changes, before its commit; an exception of that rolls it back."""
+        self._begin = partial(Recorder, replicator)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -212,10 +221,7 @@ class Log:
             return self._index.newest(prefix)
 
     def latest(self, prefix: str, limit: int, after_topic: str = "") -> Listing:
-        """Return the newest record of each topic with a prefix, in topic order, behind `after_topic`.
-
-        At most `limit` and about 1 MiB of them.
-        """
+        """Return the newest record of each topic with a prefix, in order, behind `after_topic`, 1 MiB at most."""
         with self._reading():
             return self._reader.listing(self._index.page(prefix, after_topic, limit), limit)
 
@@ -224,7 +230,8 @@ class Log:
 
         Retention keeps none of their records; a new one brings its topic back. Raises `StorageError` as `trim` does.
         """
-        with self.transaction():
+        with self.transaction() as tx:
+            tx.forgotten = prefix
             count = self._index.forget(prefix, limit)
         self._index.written()
         return count == limit
@@ -366,7 +373,7 @@ class Log:
     def _open(self) -> None:
         """Check whose file it is, create the tables of a new one, and settle the epoch, all synced to disk."""
         (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
-        new = application_id == 0 and self._is_new()
+        new = application_id == 0 and is_new(self._db, self._file, SQL["schema"], absent=self._absent)
         if not new and application_id != APPLICATION_ID:
             raise not_a_log(self._db, self.path, self._file)
         if new:
@@ -390,9 +397,3 @@ class Log:
             raise LogError(f"{self.path} is damaged where its next event would be; restore it from a backup")
         if new:  # so that the main file alone is a log, whatever becomes of the others
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def _is_new(self) -> bool:
-        """Return whether a file is being created (also one whose creation was cut off), and not foreign or emptied."""
-        tables = {name for (name,) in self._db.execute(own_tables.SQL["select_tables"])}
-        unknown = self._absent or self._file.read_head()[0] is None  # an empty file where a log was is no new log
-        return unknown and tables <= set(schemas.tables_of(SQL["schema"]))

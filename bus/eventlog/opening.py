@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from bus.eventlog import own_tables
+from bus.eventlog import own_tables, schemas
 from bus.eventlog.disk_faults import database_fault
 from bus.eventlog.errors import LogError, StorageError
 from bus.eventlog.files import LogFile
@@ -41,6 +41,13 @@ def check_files(path: Path) -> bool:
             )
             raise LogError(text) from error
     return True
+
+
+def is_new(db: sqlite3.Connection, file: LogFile, schema: str, *, absent: bool) -> bool:
+    """Return whether a file is being created (also one whose creation was cut off), and not foreign or emptied."""
+    tables = {name for (name,) in db.execute(own_tables.SQL["select_tables"])}
+    unknown = absent or file.read_head()[0] is None  # an empty file where a log was is no new log
+    return unknown and tables <= set(schemas.tables_of(schema))
 
 
 def refusal(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> LogError:

@@ -21,6 +21,7 @@ class Transaction:
         self._db = db
         self._body_limit = body_limit
         self.appended: list[tuple[str, int, Raw]] = []
+        self.forgotten = ""  # a prefix of topics; see `Log.forget`
         self.committing: list[Callable[[], None]] = []  # callbacks of `before_commit`
         self.committed: list[Callable[[], None]] = []  # callbacks of `after_commit`
 

@@ -65,7 +65,7 @@ class Importer:
         self._log, self._store, self._shard, self._max_variants = log, store, shard, max_variants
         self._turns = OneByOne()
         self._parts: dict[str, set[int]] = {}  # those that are kept of each experiment
-        log.create_tables("archive", SQL)
+        create_tables(log)
         for (name,) in log.query(SQL["select_unfinished"]):
             complete(self._drop(name))
 
@@ -229,3 +229,8 @@ def comparison_row(record: ComparisonRecord) -> ComparisonRow:
     right = Picture(variant_index=record.right_variant, repeat_index=record.right_repeat, sha256=record.right)
     outcome = cast("Outcome", record.outcome)  # the request was checked
     return ComparisonRow(Preference(left=left, right=right, outcome=outcome), record.compared_at)
+
+
+def create_tables(log: Log) -> None:
+    """Create the table of parts that wait for others, if it is missing."""
+    log.create_tables("archive", SQL)
