@@ -56,7 +56,7 @@ browser: tools ## Run the tests of the dashboard in Chromium; without it they ar
 # Beside the unit tests those of the log, which is a file. The list of what is held is in pyproject.toml.
 coverage: tools ## Hold 100 % of the branches of the protocol, the log and every module that decides.
 	$(PYTEST) tests/unit tests/integration/test_bus_log*.py tests/integration/test_bus_retention.py \
-		tests/integration/test_log_faults.py tests/integration/test_metrics.py \
+		tests/integration/test_log_faults.py tests/integration/test_metrics.py tests/integration/test_cluster_access_file.py \
 		tests/integration/test_damaged_state.py tests/integration/test_migrations.py tests/integration/test_verify.py --cov
 
 contract: tools ## Ask image servers (WEBUI_URL, COMFYUI_URL; without one our fake) what their contract says, and print the differences.

@@ -13,6 +13,7 @@ import zmq
 from hypothesis import HealthCheck, settings
 
 from bus import publisher
+from bus.cluster import connection
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
 from bus.subscriber import source
@@ -60,7 +61,14 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def fresh_minute() -> None:
     """Forget which warnings other tests have provoked: what is repeated is held back for a minute."""
-    for logger in (server.logger, authentication.logger, handshakes.logger, source.logger, publisher.logger):
+    for logger in (
+        server.logger,
+        authentication.logger,
+        handshakes.logger,
+        source.logger,
+        publisher.logger,
+        connection.logger,
+    ):
         logger.filters[:] = [RepeatFilter()]
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -48,6 +48,7 @@ class Connection:
         self.js: JetStreamContext = self.client.jetstream(timeout=JETSTREAM_SECONDS)
         self._settings = _settings(access)
         self._is_ready = Future[None]()
+        self._is_closing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
         self._thread.start()
@@ -71,16 +72,17 @@ class Connection:
         future = self.submit(work)
         try:
             return future.result(seconds)
-        except TimeoutError:
-            future.cancel()
-            raise ClusterError(f"the cluster has not answered within {seconds:g} s") from None
+        except TimeoutError:  # ours, or one of the work itself, which waits for answers too
+            limit = f" within {seconds:g} s" if future.cancel() else ""
+            raise ClusterError(f"the cluster has not answered{limit}") from None
 
     async def ready(self) -> None:
         """Wait until the first connection is there."""
-        await asyncio.wrap_future(self._is_ready)
+        await asyncio.shield(asyncio.wrap_future(self._is_ready))  # who gives up waiting ends no wait of others
 
     def close(self) -> None:
         """Close the connection and end the thread; what was submitted and has not ended is cancelled."""
+        self._is_closing = True
         try:
             self.run(self._close(), CLOSE_SECONDS)
         except ClusterError:
@@ -109,13 +111,13 @@ class Connection:
                     max_reconnect_attempts=-1,
                     ping_interval=PING_SECONDS,
                     max_outstanding_pings=2,
-                    error_cb=_on_error,
-                    disconnected_cb=_told(logging.WARNING, "the connection to the cluster is lost; trying again"),
-                    reconnected_cb=_told(logging.INFO, "connected to the cluster again"),
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnected,
+                    reconnected_cb=self._on_reconnected,
                     **self._settings,
                 )
             except (OSError, nats.errors.Error, TimeoutError) as error:
-                await _on_error(error)
+                await self._on_error(error)
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
                 self._is_ready.set_result(None)
@@ -124,6 +126,19 @@ class Connection:
     async def _close(self) -> None:
         if not self.client.is_closed:
             await self.client.close()
+
+    async def _on_error(self, error: Exception) -> None:
+        logger.warning("cluster: %s", str(error) or type(error).__name__)
+        transport = self.client._transport  # noqa: SLF001 - nats-py forgets it when a server accepts and says nothing
+        if transport and not self.client.is_connected:
+            transport.close()  # type: ignore[no-untyped-call]  # it has no types
+
+    async def _on_disconnected(self) -> None:
+        if not self._is_closing:
+            logger.warning("the connection to the cluster is lost; trying again")
+
+    async def _on_reconnected(self) -> None:
+        logger.info("connected to the cluster again")
 
 
 def _settings(access: Access) -> dict[str, Any]:
@@ -145,14 +160,3 @@ def _tls(ca: Path) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
         raise ClusterRefusedError(f"cluster: {ca} has no certificates that can be read: {error}") from None
-
-
-async def _on_error(error: Exception) -> None:
-    logger.warning("cluster: %s", str(error) or type(error).__name__)
-
-
-def _told(level: int, text: str) -> Callable[[], Coroutine[Any, Any, None]]:
-    async def tell() -> None:
-        logger.log(level, text)
-
-    return tell

@@ -57,21 +57,14 @@ def job_consumer(pipeline: str, band: str, copies: int) -> ConsumerConfig:
 
 
 async def _copies(js: JetStreamContext) -> int:
-    """Return with how many copies a stream can be made here, by making one of its own name."""
+    """Return with how many copies a stream can be made here, by making the one of ends."""
     try:
-        found = await js.stream_info(names.ENDS)
-    except NotFoundError:
-        found = None
-    if found and found.config.num_replicas == COPIES:
-        return COPIES
-    try:
-        await js.add_stream(StreamConfig(name="PROBE", subjects=["probe"], num_replicas=COPIES))
+        await _ensure(js, _ends(COPIES))
     except APIError as error:
         if error.err_code not in NO_PLACE:
             raise
         logger.warning("the cluster has fewer than %d servers, so there is one copy of everything", COPIES)
         return 1
-    await js.delete_stream("PROBE")
     return COPIES
 
 
@@ -89,9 +82,14 @@ def _streams(copies: int) -> list[StreamConfig]:
     file, work = StorageType.FILE, RetentionPolicy.WORK_QUEUE
     return [
         StreamConfig(name=names.JOBS, subjects=["job.>"], retention=work, storage=file, num_replicas=copies),
-        StreamConfig(name=names.ENDS, subjects=["end.>"], storage=file, num_replicas=copies, allow_direct=False),
+        _ends(copies),
         StreamConfig(name=names.LEDGER, subjects=[names.ENTRY], storage=file, num_replicas=copies, allow_direct=False),
     ]
+
+
+def _ends(copies: int) -> StreamConfig:
+    file = StorageType.FILE
+    return StreamConfig(name=names.ENDS, subjects=["end.>"], storage=file, num_replicas=copies, allow_direct=False)
 
 
 def _buckets(copies: int) -> list[StreamConfig]:

@@ -159,8 +159,8 @@ class Node:
 class NatsServers:
     """One server, or several that are a cluster; `nodes` can be hit one by one."""
 
-    def __init__(self, workspace: Workspace, count: int = 1, *, via: Via | None = None) -> None:
-        """Start them and wait until they have a leader.
+    def __init__(self, workspace: Workspace, count: int = 1, *, first: int = 0, via: Via | None = None) -> None:
+        """Start them, or the `first` of them, and wait until they have a leader.
 
         `via` returns on which address one node finds another one, for proxies between them; it is asked once the ports
         are chosen, and None stands for the node's own one.
@@ -172,7 +172,7 @@ class NatsServers:
             pairs = zip(range(count), ports[:count], ports[count:], strict=True)
             self.nodes = [Node(workspace, *one) for one in pairs]
             try:
-                self._start(via or _direct)
+                self._start(first or count, via or _direct)
             except PortTakenError:
                 for node in self.nodes:
                     if node.lives:
@@ -211,13 +211,16 @@ class NatsServers:
         return None
 
     def wait_for_leader(self, seconds: float = READY_SECONDS) -> None:
-        """Wait until all that are awake know a leader that is awake."""
+        """Wait until all that are awake know a leader that is awake, and it knows all of them."""
 
         def is_led() -> bool:
             if len(self.nodes) == 1:
                 return self.nodes[0].is_healthy
-            known = {node.ask("jsz").get("meta_cluster", {}).get("leader") for node in self.awake}
-            return len(known) == 1 and known <= {node.name for node in self.awake}
+            awake = {node.name for node in self.awake}
+            known = [node.ask("jsz").get("meta_cluster", {}) for node in self.awake]
+            leaders = {one.get("leader") for one in known}
+            followers = {two["name"] for one in known for two in one.get("replicas", []) if not two.get("offline")}
+            return len(leaders) == 1 and leaders <= awake <= leaders | followers
 
         self._wait(is_led, seconds, "a leader of the cluster")
 
@@ -237,11 +240,12 @@ class NatsServers:
         """Return the end of each node's log."""
         return self._workspace.report([node.running for node in self.nodes if node.running])
 
-    def _start(self, via: Via) -> None:
+    def _start(self, first: int, via: Via) -> None:
         for node in self.nodes:
             others = [one for one in self.nodes if one is not node]
             routes = [via(node.number, one.number) or Address("127.0.0.1", one.route_port) for one in others]
             node.configure(self._workspace.mark, [f"nats://{one.host}:{one.port}" for one in routes])
+        for node in self.nodes[:first]:
             node.start()
 
     def _called(self, name: str) -> Node:

@@ -1,0 +1,111 @@
+"""The connection to a cluster is there whenever a server is, and says so when none is."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from bus.cluster import streams
+from bus.cluster.access import Access, parse_access
+from bus.cluster.connection import Connection
+from bus.cluster.errors import ClusterError, ClusterRefusedError
+from tests.support.clusters import ANSWER_SECONDS, connected
+from tests.support.helpers import wait_until
+from tests.support.nats_servers import NatsServers
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+def test_servers_may_come_later(nats: NatsServers) -> None:
+    """Who waits for the connection goes on when the first one is there."""
+    nats.nodes[0].kill()
+    with connected(nats.url) as client:
+        waits = client.connection.submit(client.connection.ready())
+        with pytest.raises(ClusterError, match=r"not answered within 0.3 s"):
+            client.connection.run(client.connection.ready(), 0.3)
+        assert not client.connection.is_connected
+        nats.heal()
+        waits.result(ANSWER_SECONDS)
+        assert client.connection.is_connected
+        assert client.ensure() == 1
+
+
+def test_a_server_that_is_paused_is_left_for_another_one(nats_cluster: NatsServers) -> None:
+    """It keeps its connections open, and is noticed by its silence."""
+    with connected(nats_cluster.url) as client:
+        client.ensure()
+        used = client.connection.client.connected_url
+        assert used
+        node = next(one for one in nats_cluster.nodes if one.port == used.port)
+        node.pause()
+
+        def is_moved() -> bool:
+            now = client.connection.client.connected_url
+            return client.connection.is_connected and now is not None and now.port != node.port
+
+        wait_until(is_moved, ANSWER_SECONDS, what="a connection to another server")
+
+        def is_answered() -> bool:
+            with suppress(ClusterError):  # the paused one may have led the stream
+                return bool(client.run(streams.exists(client.js)))
+            return False
+
+        wait_until(is_answered, ANSWER_SECONDS, what="an answer")
+        node.carry_on()
+
+
+def test_a_connection_closes_while_no_server_is_there(tmp_path: Path) -> None:
+    """Whatever was begun is given up."""
+    connection = Connection(parse_access("nats://127.0.0.1:9"), "test")
+    waits = connection.submit(connection.ready())
+    connection.close()
+    assert waits.cancelled()
+    assert tmp_path.exists()
+
+
+def test_nothing_is_said_of_a_connection_that_was_closed_on_purpose(
+    nats: NatsServers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not lost."""
+    with connected(nats.url) as client:
+        client.ensure()
+    assert "lost" not in caplog.text
+
+
+def test_work_that_is_not_done_in_time_is_given_up(nats: NatsServers) -> None:
+    """Whether it was done is not known."""
+    with connected(nats.url) as client, pytest.raises(ClusterError, match=r"not answered within 0.1 s"):
+        client.connection.run(asyncio.sleep(60), 0.1)
+
+
+def test_an_answer_that_does_not_come_is_told_as_one(nats: NatsServers) -> None:
+    """Work has limits of its own, shorter than that of who waits for it."""
+    with connected(nats.url) as client:
+        client.ensure()
+        nats.nodes[0].pause()
+        with pytest.raises(ClusterError, match=r"the cluster has not answered$"):
+            client.run(client.js.publish("end.exp.0.job-1", b"", timeout=0.1))
+        nats.nodes[0].carry_on()
+
+
+def test_credentials_that_cannot_be_read_are_refused_at_once(tmp_path: Path) -> None:
+    """The sentence names the file."""
+    missing, nonsense = tmp_path / "missing", tmp_path / "ca.pem"
+    nonsense.write_text("no certificate", encoding="utf-8")
+    with pytest.raises(ClusterRefusedError, match="missing cannot be read"):
+        Connection(Access(servers=("nats://127.0.0.1:9",), credentials=missing), "test")
+    with pytest.raises(ClusterRefusedError, match="no certificates"):
+        Connection(Access(servers=("nats://127.0.0.1:9",), ca=nonsense), "test")
+
+
+def test_a_lost_connection_is_told(nats: NatsServers, caplog: pytest.LogCaptureFixture) -> None:
+    """And that it is there again."""
+    caplog.set_level(logging.INFO)
+    with connected(nats.url) as client:
+        client.run(client.connection.ready())
+        nats.nodes[0].kill()
+        wait_until(lambda: "the connection to the cluster is lost" in caplog.text, what="the warning")
+        nats.heal()
+        wait_until(lambda: "connected to the cluster again" in caplog.text, ANSWER_SECONDS, what="the good news")

@@ -1,0 +1,95 @@
+"""Streams and buckets of the cluster are made once, by whoever comes first, and get more copies with more servers."""
+
+import asyncio
+
+import pytest
+
+from bus.cluster import ends, names, streams
+from tests.support.clusters import Client, connected, end
+from tests.support.helpers import wait_until
+from tests.support.nats_servers import READY_SECONDS, NatsServers
+from tests.support.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+BUCKETS = [f"KV_{name}" for name in (names.LEADER, names.RUNNERS)]
+OBJECTS = [f"OBJ_{name}" for name in (names.PICTURES, names.SNAPSHOTS)]
+ALL = sorted([names.JOBS, names.ENDS, names.LEDGER, *BUCKETS, *OBJECTS])
+
+
+def copies(client: Client) -> dict[str, int]:
+    """Return how many copies each stream has."""
+    found = client.run(client.js.streams_info())
+    return {one.config.name: one.config.num_replicas for one in found}
+
+
+def test_a_server_that_is_away_is_no_reason_for_fewer_copies(nats_cluster: NatsServers) -> None:
+    """They are made while all are there; who looks later finds them as they are."""
+    with connected(nats_cluster.url) as client:
+        assert client.ensure() == 3
+        nats_cluster.nodes[0].kill()
+        nats_cluster.wait_for_leader()
+        wait_until(lambda: nats_cluster.leader_of(names.ENDS) in nats_cluster.awake, READY_SECONDS, what="a leader")
+        assert client.ensure() == 3
+
+
+def test_they_are_made_once(nats: NatsServers) -> None:
+    """Whoever makes them again changes nothing, and loses nothing."""
+    subject = names.end_subject("exp", 0, "job-1")
+    with connected(nats.url) as client:
+        client.run(client.connection.ready())
+        assert not client.run(streams.exists(client.js))
+        assert client.ensure() == 1
+        assert client.run(streams.exists(client.js))
+        assert copies(client) == dict.fromkeys(ALL, 1)
+        client.run(ends.commit(client.js, subject, end("first")))
+        assert client.ensure() == 1
+        assert client.run(ends.find(client.js, subject)) == (1, end("first"))
+
+
+def test_two_services_may_make_them_at_once(nats_cluster: NatsServers) -> None:
+    """Neither fails because the other one was quicker."""
+
+    async def both(one: Client) -> list[int]:
+        return list(await asyncio.gather(streams.ensure(one.js), streams.ensure(one.js)))
+
+    with connected(nats_cluster.url) as client:
+        client.run(client.connection.ready())
+        assert client.run(both(client)) == [3, 3]
+        assert copies(client) == dict.fromkeys(ALL, 3)
+
+
+def test_a_cluster_that_grows_gets_more_copies(servers_folder: Workspace) -> None:
+    """Two of three servers are not enough for copies; with the third one all that is there is copied."""
+    nats = NatsServers(servers_folder, 3, first=2)
+    subject = names.end_subject("exp", 0, "job-1")
+    with connected(nats.url) as client:
+        assert client.ensure() == 1
+        assert client.run(ends.commit(client.js, subject, end("first"))) == "won"
+        nats.heal()
+        nats.wait_for_leader()
+        wait_until(lambda: client.ensure() == 3, READY_SECONDS, what="a place for three copies")
+        wait_until(lambda: copies(client) == dict.fromkeys(ALL, 3), READY_SECONDS, what="three copies of everything")
+        assert client.run(ends.find(client.js, subject)) == (1, end("first"))
+        assert client.run(ends.commit(client.js, subject, end("late"))) == "fenced"
+
+
+def test_a_job_is_given_again_when_its_worker_says_nothing(nats: NatsServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes away once it is acknowledged, even late."""
+    monkeypatch.setattr(streams, "ACK_SECONDS", 1.0)
+
+    async def take(client: Client) -> object:
+        consumer = streams.job_consumer("noop", "normal", 1)
+        await client.js.add_consumer(names.JOBS, consumer)
+        some = await client.js.pull_subscribe_bind(consumer.durable_name, names.JOBS)
+        (first,) = await some.fetch(1, timeout=2)
+        (again,) = await some.fetch(1, timeout=20)
+        assert (first.metadata.num_delivered, again.metadata.num_delivered) == (1, 2)
+        assert first.data == again.data == b"job"
+        await first.ack_sync()
+        await some.unsubscribe()
+        return (await client.js.stream_info(names.JOBS)).state.messages
+
+    with connected(nats.url) as client:
+        client.ensure()
+        client.run(client.js.publish(names.job_subject("noop", "normal", "job-1"), b"job"))
+        assert client.run(take(client)) == 0

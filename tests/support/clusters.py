@@ -1,0 +1,51 @@
+"""A connection to the servers of a test, which is closed whatever happens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+
+from bus.cluster import streams
+from bus.cluster.access import parse_access
+from bus.cluster.connection import Connection, Work
+from bus.cluster.messages import End
+from tests.support.helpers import PATIENCE, TIME_FACTOR
+
+ANSWER_SECONDS: Final = 3 * PATIENCE * TIME_FACTOR  # elections take seconds, and processors are shared
+
+
+class Client:
+    """A connection, and what tests ask through it."""
+
+    def __init__(self, url: str) -> None:
+        """Begin to connect."""
+        self.connection = Connection(parse_access(url), "test")
+        self.js = self.connection.js
+
+    def run(self, work: Work[Any]) -> Any:
+        """Do work and return its result."""
+        return self.connection.run(work, ANSWER_SECONDS)
+
+    def ensure(self) -> int:
+        """Make the streams and return with how many copies."""
+        self.run(self.connection.ready())
+        copies = self.run(streams.ensure(self.js))
+        assert isinstance(copies, int)
+        return copies
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Client]:
+    """Connect to servers."""
+    client = Client(url)
+    try:
+        yield client
+    finally:
+        client.connection.close()
+
+
+def end(run: str, **fields: Any) -> End:
+    """Make the end of a job."""
+    some: dict[str, Any] = {"runner": "machine-1", "epoch": 5, "number": 1, "complete": 0, "body": msgspec.Raw(b"\x80")}
+    return End(run=run, **{**some, **fields})
