@@ -1,14 +1,18 @@
 """What travels in the cluster beside the messages of the bus, encoded in msgpack."""
 
-from typing import TypeVar
+import zlib
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from bus.contracts.jobs import PipelinesReply
-from bus.protocol.validation import decode
+from bus.protocol.validation import InvalidInputError, decode
 
 T = TypeVar("T")
+LARGE_BYTES: Final = 16 << 10  # from which on a message is compressed by `pack`
+MOST_BYTES: Final = 16 << 20  # of a message, when it is unpacked
+_COMPRESSED: Final = b"\x78"  # how zlib begins, and no map of msgpack does
 
 
 class End(Struct, frozen=True, kw_only=True, gc=False):
@@ -65,3 +69,27 @@ def decode_as(kind: type[T], data: bytes) -> T:
         InvalidInputError: it is none of this kind.
     """
     return decode(msgspec.msgpack.Decoder(kind), data)
+
+
+def pack(message: Struct) -> bytes:
+    """Encode a message that may be large, such as an announcement: it is compressed then."""
+    data = encode(message)
+    return zlib.compress(data) if len(data) > LARGE_BYTES else data
+
+
+def unpack(kind: type[T], data: bytes) -> T:
+    """Decode what `pack` has encoded.
+
+    Raises:
+        InvalidInputError: it is none of this kind.
+    """
+    if not data.startswith(_COMPRESSED):
+        return decode_as(kind, data)
+    unpacking = zlib.decompressobj()
+    try:
+        whole = unpacking.decompress(data, MOST_BYTES)
+    except zlib.error as error:
+        raise InvalidInputError(f"it cannot be decompressed: {error}") from None
+    if unpacking.unconsumed_tail:
+        raise InvalidInputError(f"it has more than {MOST_BYTES} bytes")
+    return decode_as(kind, whole)

@@ -1,0 +1,90 @@
+"""Pictures and jobs in a cluster, by a real server."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from bus.cluster import jobs, names, pictures, streams
+from bus.cluster.access import parse_access
+from bus.cluster.connection import Connection
+from bus.cluster.errors import ClusterError
+from bus.cluster.faults import asked
+from tests.support.nats_servers import NatsServers
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def connection(no_leaks: None, nats: NatsServers) -> Iterator[Connection]:  # noqa: ARG001 - it looks after us
+    """Return a connection to a cluster that has its streams."""
+    connection = Connection(parse_access(nats.url), "test")
+    connection.run(_prepared(connection), SECONDS)
+    yield connection
+    connection.close()
+
+
+async def _prepared(connection: Connection) -> None:
+    await connection.ready()
+    await streams.ensure(connection.js)
+
+
+async def _read(js: JetStreamContext, picture: pictures.Picture, sha256: str) -> bytes:
+    return b"".join([part async for part in pictures.parts(js, picture, sha256)])
+
+
+def test_a_picture_is_put_once_read_in_parts_and_removed(connection: Connection, tmp_path: Path) -> None:
+    """Who finds it there does not put it again; what is removed can be put anew."""
+    data = bytes(range(256)) * 2000
+    path, sha256 = tmp_path / "a.png", hashlib.sha256(data).hexdigest()
+    path.write_bytes(data)
+    js, run = connection.js, connection.run
+    for _ in range(2):
+        assert run(pictures.put(js, sha256, path, "image/png"), SECONDS)
+        assert not run(pictures.put(js, sha256, path, "image/png"), SECONDS)
+        found = run(pictures.find(js, sha256), SECONDS)
+        assert found
+        assert (found.media_type, found.bytes) == ("image/png", len(data))
+        assert run(_read(js, found, sha256), SECONDS) == data
+        assert run(pictures.remove(js, sha256), SECONDS)
+        assert not run(pictures.remove(js, sha256), SECONDS)
+        assert run(pictures.find(js, sha256), SECONDS) is None
+        with pytest.raises(NotFoundError):
+            run(_read(js, found, sha256), SECONDS)
+    assert not run(pictures.remove(js, "0" * 64), SECONDS)
+
+
+def test_a_picture_with_another_content_is_damaged(connection: Connection, tmp_path: Path) -> None:
+    """What was put under a wrong hash is not believed."""
+    path, sha256 = tmp_path / "a.png", "0" * 64
+    path.write_bytes(b"something else")
+    connection.run(pictures.put(connection.js, sha256, path, ""), SECONDS)
+    found = connection.run(pictures.find(connection.js, sha256), SECONDS)
+    assert found
+    with pytest.raises(pictures.DamagedPictureError, match="does not match its hash"):
+        connection.run(_read(connection.js, found, sha256), SECONDS)
+
+
+def test_jobs_are_fetched_by_band_and_none_waits_where_none_is(connection: Connection) -> None:
+    """The consumers are made when they are first asked; another pipeline has jobs of its own."""
+    js, client, run = connection.js, connection.client, connection.run
+    assert run(jobs.fetch(client, js, "a pipeline", 3), SECONDS) == []
+    for band, name in (("low", "1"), ("normal", "a.b c"), ("high", "3"), ("normal", "4")):
+        run(js.publish(names.job_subject("a pipeline", band, name), name.encode()), SECONDS)
+    found = run(jobs.fetch(client, js, "a pipeline", 3), SECONDS)
+    assert [(one.request, one.deliveries) for one in found] == [(b"3", 1), (b"a.b c", 1), (b"4", 1)]
+    assert run(jobs.fetch(client, js, "another", 3), SECONDS) == []
+    run(client.publish(found[0].reply, jobs.ACK), SECONDS)
+    assert [one.request for one in run(jobs.fetch(client, js, "a pipeline", 3), SECONDS)] == [b"1"]
+    assert run(js.stream_info(names.JOBS), SECONDS).state.messages == 3
+
+
+def test_all_that_the_client_raises_is_one_error(connection: Connection) -> None:
+    """Whoever waits for an answer has one thing to handle."""
+    run = connection.run
+    run(connection.js.delete_stream(names.JOBS), SECONDS)
+    with pytest.raises(ClusterError, match="stream not found"):
+        run(asked(jobs.fetch(connection.client, connection.js, "nothing", 1)), SECONDS)
