@@ -12,9 +12,8 @@ from bus.protocol.identity import WrongFeed
 from bus.protocol.recovery import Damaged, Notice, Rewound
 from bus.publisher import Publisher
 from bus.subscriber import source
-from bus.subscriber.sync import Start, Subscriber
 from bus.telemetry.metrics import Point
-from bus.transport.keys import Keys, curve_for
+from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 from learning_service.archive.adopting import Adopter
 from learning_service.archive.exporting import Exporter
@@ -42,6 +41,7 @@ from learning_service.planning.queries import Queries
 from learning_service.planning.revisions import Revisions
 from learning_service.planning.sharing import Sharing
 from learning_service.recommendation.service import Recommender
+from learning_service.runners import Direct, Receiver, Runners, Subscription
 from learning_service.storage.repair import Repair
 from learning_service.storage.store import LearningStore
 
@@ -53,22 +53,33 @@ class LearningService:
     """Plans experiments, sends their jobs to runners, and publishes the state of every variant."""
 
     def __init__(
-        self, log: Log, loop: Loop, selection: Selection, *, feed: Address, control: Address, keys: Keys | None = None
+        self,
+        log: Log,
+        loop: Loop,
+        selection: Selection,
+        *,
+        feed: Address,
+        control: Address,
+        keys: Keys | None = None,
+        runners: Runners | None = None,
     ) -> None:
         """Bind the sockets and continue at the stored positions.
+
+        `runners` is how runners are reached, if not by their sockets.
 
         Raises:
             BindError: a port is taken.
             InvalidInputError: the keys do not say which key a runner has, or the file is another shard's.
         """
-        curves = {runner: curve_for(keys, runner) for runner in selection.runners}  # before anything is opened
+        self._runners = runners or Direct(selection, keys)  # before anything is opened
+        addresses = self._runners.addresses
         self._store = LearningStore(log, selection.shard)
-        self._repair = Repair(log, self._store, selection.runners)
+        self._repair = Repair(log, self._store, addresses)
         self._store.fill_catalogue()
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
-        self._log, self._loop, self._selection, self._keys = log, loop, selection, keys
+        self._log, self._loop, self._selection = log, loop, selection
         self._consumer = EventConsumer(
             log,
             self._store,
@@ -83,15 +94,14 @@ class LearningService:
             log,
             self._store,
             loop,
-            selection.runners,
+            self._runners,
             refused=self._consumer.apply_local,
             unsent=lambda rows: self._cancellation.cancel_unsent(rows),  # noqa: PLW0108 - it is made below
             reconcile=self._reconcile,
             control=str(self.publisher.control),
-            keys=keys,
         )
         self._reconciler = Reconciler(
-            log, self._store, loop, apply=self._apply_end, curves=curves, lost=lambda: self._repair.lost
+            log, self._store, loop, self._runners, apply=self._apply_end, lost=lambda: self._repair.lost
         )
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop, self._dispatcher.pipelines)
@@ -109,12 +119,12 @@ class LearningService:
         )
         self._search.register(methods)
         Creation(log, self._store, self._dispatcher, layout, self._search, selection).register(methods)
-        self._cancellation = Cancellation(log, self._store, self._dispatcher, self._search, selection.runners)
+        self._cancellation = Cancellation(log, self._store, self._dispatcher, self._search, addresses)
         self._cancellation.register(methods)
         Objectives(log, self._store, self._dispatcher, revisions.turns).register(methods)
         self._dispatcher.departures.register(methods)
-        self._purging = Purging(log, self._store, loop, curves)
-        Deletion(log, self._store, loop, self._purging, selection.runners).register(methods)
+        self._purging = Purging(log, self._store, loop, self._runners)
+        Deletion(log, self._store, loop, self._purging, addresses).register(methods)
         self._add_records()
         told = {**HELP, **consumer.HELP, **dispatcher.HELP, **purging.HELP, **source.HELP}
         self.publisher.metrics.add(self._points, told)
@@ -156,19 +166,9 @@ class LearningService:
         yield from self._purging.points()
         yield from self._subscriber.points()
 
-    def _subscribe(self) -> Subscriber:
-        return Subscriber(
-            self._selection.runners,
-            self._selection.prefixes(),
-            start=Start.BEGINNING,
-            positions=self._store.positions(),
-            loop=self._loop,
-            on_batch=self._consumer.on_batch,
-            on_notice=self._on_notice,
-            limits=self._log.limits,
-            keys=self._keys,
-            feed=self._selection.feeds,
-        )
+    def _subscribe(self) -> Subscription:
+        receiver = Receiver(on_batch=self._consumer.on_batch, on_notice=self._on_notice)
+        return self._runners.subscribe(self._loop, receiver, self._store.positions(), self._log.limits)
 
     def _read_again(self) -> None:
         """Subscribe again at the stored positions: events overflowed the buffer while the disk was full."""

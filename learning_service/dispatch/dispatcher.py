@@ -26,8 +26,6 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError, InfoReply
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.metrics import Point
-from bus.transport.client import RequestClient
-from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 from bus.transport.pace import Pace
 from bus.transport.retry import log_transient
@@ -38,6 +36,7 @@ from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offe
 from learning_service.dispatch.requests import fitting, is_known, refusal, request_of
 from learning_service.dispatch.resending import Resending
 from learning_service.dispatch.sharing import Sharing
+from learning_service.runners import Runners
 from learning_service.storage.confirmations import LogMark
 from learning_service.storage.job_rows import JobRow
 from learning_service.storage.store import UNASSIGNED, LearningStore, RunnerPipelines
@@ -69,13 +68,12 @@ class Dispatcher:
         log: Log,
         store: LearningStore,
         loop: Loop,
-        addresses: list[str],
+        runners: Runners,
         *,
         refused: Callable[[JobCompleted], None],
         unsent: Callable[[list[JobRow]], None],
         reconcile: Callable[[str], None],
         control: str,
-        keys: Keys | None = None,
     ) -> None:
         """Connect to the runners in the background.
 
@@ -89,10 +87,10 @@ class Dispatcher:
         self._resending = Resending(log, store, loop, self.pump)
         self._cancel_pace = Pace(CANCELS_AT_ONCE)
         known = store.runners()
-        self._links = [RunnerLink(address, known.get(address, {})) for address in addresses]
+        self._links = [RunnerLink(address, known.get(address, {})) for address in runners.addresses]
         self.departures = Departures(log, store, loop, self._links, self._resending, self.pump)
         self.on_change: Callable[[], None] = lambda: None  # called when a runner answers again, or no longer
-        self._clients = {address: RequestClient(loop, address, curve_for(keys, address)) for address in addresses}
+        self._clients = {address: runners.client(loop, address) for address in runners.addresses}
         self._timers = [loop.every(PUMP_SECONDS, self.pump), loop.every(POLL_SECONDS, self._poll)]
         self._poll()
 

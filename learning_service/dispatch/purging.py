@@ -1,7 +1,7 @@
 """Lets runners remove the jobs and pictures of deleted experiments, until each of them has done so."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -11,10 +11,9 @@ from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.telemetry.metrics import Point
-from bus.transport.client import RequestClient
 from bus.transport.loop import Loop
 from bus.transport.retry import log_transient
-from bus.transport.sockets import CurveClient
+from learning_service.runners import Client, Runners
 from learning_service.storage.store import LearningStore
 
 PURGE_SECONDS: Final = 2.0  # a runner that was away, or still had jobs to end, is asked as often
@@ -30,10 +29,10 @@ logger = logging.getLogger(__name__)
 class Purging:
     """Asks each runner in steps; repeated requests remove nothing twice, and a restart continues."""
 
-    def __init__(self, log: Log, store: LearningStore, loop: Loop, curves: Mapping[str, CurveClient | None]) -> None:
-        """`curves` has the followed runners, with the CURVE settings of a connection to each."""
-        self._log, self._store, self._loop = log, store, loop
-        self._runners = {address: _Runner(curve) for address, curve in curves.items()}
+    def __init__(self, log: Log, store: LearningStore, loop: Loop, runners: Runners) -> None:
+        """Ask those that are followed."""
+        self._log, self._store, self._loop, self._reached = log, store, loop, runners
+        self._runners = {address: _Runner() for address in runners.addresses}
         self._timer = loop.every(PURGE_SECONDS, self.pump)
 
     def close(self) -> None:
@@ -62,7 +61,7 @@ class Purging:
         if not names:
             runner.after = ""  # the timer begins again with those that had jobs
             return
-        runner.client = runner.client or RequestClient(self._loop, address, runner.curve)
+        runner.client = runner.client or self._reached.client(self._loop, address)
         runner.is_asked = True
         params = OutputRemoveParams(ended_before=EVER, experiment_ids=names)
         runner.client.ask(
@@ -110,8 +109,7 @@ def _ignore(_reply: object) -> None:
 class _Runner:
     """What is known of one runner."""
 
-    def __init__(self, curve: CurveClient | None) -> None:
-        self.curve = curve
-        self.client: RequestClient | None = None  # made when there is something to ask for
+    def __init__(self) -> None:
+        self.client: Client | None = None  # made when there is something to ask for
         self.is_asked = self.has_failed = False
         self.after = ""  # the experiments up to here were looked at

@@ -10,10 +10,9 @@ from bus.contracts.messages import JobCompleted, JobResult
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
-from bus.transport.client import RequestClient
 from bus.transport.loop import Loop
 from bus.transport.retry import RETRY_SECONDS, retry_later
-from bus.transport.sockets import CurveClient
+from learning_service.runners import Client, Runners
 from learning_service.storage.store import LearningStore
 
 ASK_SECONDS: Final = 3.0
@@ -28,21 +27,20 @@ class Reconciler:
         log: Log,
         store: LearningStore,
         loop: Loop,
+        runners: Runners,
         apply: Callable[[JobCompleted], None],
-        curves: dict[str, CurveClient | None],
         lost: Callable[[], list[str]],
     ) -> None:
         """`apply` handles the end of a job like its event; applying a known end is idempotent.
 
         `lost` returns the jobs that are asked for though they have ended: their results were lost.
-        `curves` has the followed runners, with the CURVE settings of a connection to each.
         """
-        self._log, self._store, self._loop, self._apply, self._curves = log, store, loop, apply, curves
+        self._log, self._store, self._loop, self._runners, self._apply = log, store, loop, runners, apply
         self._lost = lost
         self._rounds: dict[str, _Round] = {}
         self._noted: set[str] = set()  # runners whose round is about to begin
         for runner in store.reconciles():
-            if runner in curves:  # otherwise it is not followed now, and may be later
+            if runner in runners.addresses:  # otherwise it is not followed now, and may be later
                 self._begin(runner)
 
     def ask(self, runner: str) -> bool:
@@ -80,7 +78,7 @@ class Reconciler:
         if before := self._rounds.pop(runner, None):
             before.close()
         logger.warning("runner %s may have ended jobs that are not known to have ended; asking it", runner)
-        client = RequestClient(self._loop, runner, self._curves[runner])
+        client = self._runners.client(self._loop, runner)
         one = _Round(self._loop, client, jobs, self._apply, self._finish)
         self._rounds[runner] = one
         one.next()
@@ -97,7 +95,7 @@ class _Round:
     def __init__(
         self,
         loop: Loop,
-        client: RequestClient,
+        client: Client,
         jobs: list[str],
         apply: Callable[[JobCompleted], None],
         finish: Callable[[str], None],

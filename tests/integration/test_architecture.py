@@ -45,11 +45,18 @@ ROOMS: Final[dict[str, set[str]]] = {
     },
     "learning_service.experiments": PURE_BUS,
     "learning_service.storage": {"bus", "learning_service.experiments"},
-    "learning_service.events": {"bus", "learning_service.experiments", "learning_service.storage"},
+    "learning_service.runners": {"bus", "learning_service.experiments"},
+    "learning_service.events": {
+        "bus",
+        "learning_service.experiments",
+        "learning_service.storage",
+        "learning_service.runners",
+    },
     "learning_service.dispatch": {
         "bus",
         "learning_service.experiments",
         "learning_service.storage",
+        "learning_service.runners",
     },
     "learning_service.recommendation": {"bus", "learning_service.experiments", "learning_service.storage"},
     "learning_service.feedback": {

@@ -1,0 +1,121 @@
+"""How runners are reached: what asks one of them, and what their events come by."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from bus.config.limits import Limits
+from bus.protocol.control import ControlError
+from bus.protocol.recovery import Notice
+from bus.subscriber.delivery import Delivery, Position, Start
+from bus.subscriber.sync import Subscriber
+from bus.telemetry.metrics import Point
+from bus.transport.client import REQUEST_SECONDS, RequestClient
+from bus.transport.keys import Keys, curve_for
+from bus.transport.loop import Loop
+from learning_service.experiments.selection import Selection
+
+R = TypeVar("R")
+Positions = Mapping[tuple[str, str], Position]
+
+
+class Client(Protocol):
+    """What asks one runner; `bus.transport.client.RequestClient` is one."""
+
+    address: str
+
+    def ask(
+        self,
+        method: str,
+        params: object,
+        reply: type[R],
+        on_reply: Callable[[R], None],
+        on_error: Callable[[ControlError], None],
+        timeout: float = REQUEST_SECONDS,
+    ) -> None:
+        """Send a request, which ends with exactly one of its two callbacks unless the client is closed before."""
+
+    def answer(self, method: str, params: object, reply: type[R], timeout: float = REQUEST_SECONDS) -> Future[R]:
+        """Send a request, as `ask` does, and return the future of its reply, for work in steps."""
+
+    def close(self) -> None:
+        """Drop all requests without a callback."""
+
+
+class Subscription(Protocol):
+    """What the events of all runners come by; `bus.subscriber.sync.Subscriber` is one."""
+
+    def pause(self) -> None:
+        """Take no more for now, but what is under way."""
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+
+    def points(self) -> Iterator[Point]:
+        """Yield the metrics."""
+
+    def close(self) -> None:
+        """Stop; what was not received yet is dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Who takes what comes by a subscription: all in the thread of the loop.
+
+    `on_batch` takes events in the order of their log, `on_notice` the runner and the prefix of a gap.
+    """
+
+    on_batch: Callable[[list[Delivery]], None]
+    on_notice: Callable[[str, str, Notice], None]
+
+
+class Runners(Protocol):
+    """All runners that a learning service follows and sends jobs to."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """The names by which the store knows them."""
+
+    def client(self, loop: Loop, address: str) -> Client:
+        """Return a new client of one of them."""
+
+    def subscribe(self, loop: Loop, receiver: Receiver, positions: Positions, limits: Limits) -> Subscription:
+        """Follow all of them from the stored positions on."""
+
+
+class Direct:
+    """Each runner by its own control socket and its own feed."""
+
+    def __init__(self, selection: Selection, keys: Keys | None) -> None:
+        """Open nothing yet.
+
+        Raises:
+            InvalidInputError: the keys do not say which key a runner has.
+        """
+        self._selection, self._keys = selection, keys
+        self._curves = {runner: curve_for(keys, runner) for runner in selection.runners}
+
+    @property
+    def addresses(self) -> list[str]:
+        """The control addresses."""
+        return self._selection.runners
+
+    def client(self, loop: Loop, address: str) -> RequestClient:
+        """Return a new client of one of them."""
+        return RequestClient(loop, address, self._curves[address])
+
+    def subscribe(self, loop: Loop, receiver: Receiver, positions: Positions, limits: Limits) -> Subscriber:
+        """Follow all of them from the stored positions on."""
+        return Subscriber(
+            self._selection.runners,
+            self._selection.prefixes(),
+            start=Start.BEGINNING,
+            positions=positions,
+            loop=loop,
+            on_batch=receiver.on_batch,
+            on_notice=receiver.on_notice,
+            limits=limits,
+            keys=self._keys,
+            feed=self._selection.feeds,
+        )
