@@ -41,7 +41,8 @@ from learning_service.planning.queries import Queries
 from learning_service.planning.revisions import Revisions
 from learning_service.planning.sharing import Sharing
 from learning_service.recommendation.service import Recommender
-from learning_service.runners import Direct, Receiver, Runners, Subscription
+from learning_service.runners.direct import Direct
+from learning_service.runners.reaching import Receiver, Runners, Subscription
 from learning_service.storage.repair import Repair
 from learning_service.storage.store import LearningStore
 
@@ -72,9 +73,8 @@ class LearningService:
             InvalidInputError: the keys do not say which key a runner has, or the file is another shard's.
         """
         self._runners = runners or Direct(selection, keys)  # before anything is opened
-        addresses = self._runners.addresses
         self._store = LearningStore(log, selection.shard)
-        self._repair = Repair(log, self._store, addresses)
+        self._repair = Repair(log, self._store, self._runners.addresses)
         self._store.fill_catalogue()
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
@@ -105,7 +105,15 @@ class LearningService:
         )
         self._subscriber = self._subscribe()
         self._recommender = Recommender(log, self._store, loop, self._dispatcher.pipelines)
-        methods = self.publisher.methods
+        self._add_planning()
+        self._add_records()
+        told = {**HELP, **consumer.HELP, **dispatcher.HELP, **purging.HELP, **source.HELP}
+        self.publisher.metrics.add(self._points, told)
+
+    def _add_planning(self) -> None:
+        """Answer requests that plan something, or end it."""
+        log, loop, selection, methods = self._log, self._loop, self._selection, self.publisher.methods
+        addresses = self._runners.addresses
         layout = Layout(log, loop, self._store, self._dispatcher)
         revisions = Revisions(log, self._store, self._dispatcher, layout, selection.max_variants)
         revisions.register(methods)
@@ -125,9 +133,6 @@ class LearningService:
         self._dispatcher.departures.register(methods)
         self._purging = Purging(log, self._store, loop, self._runners)
         Deletion(log, self._store, loop, self._purging, addresses).register(methods)
-        self._add_records()
-        told = {**HELP, **consumer.HELP, **dispatcher.HELP, **purging.HELP, **source.HELP}
-        self.publisher.metrics.add(self._points, told)
 
     def _add_records(self) -> None:
         """Answer requests about what is recorded of experiments, which concern no runner."""

@@ -36,7 +36,7 @@ from learning_service.dispatch.links import BATCH, RunnerLink, kinds_taken, offe
 from learning_service.dispatch.requests import fitting, is_known, refusal, request_of
 from learning_service.dispatch.resending import Resending
 from learning_service.dispatch.sharing import Sharing
-from learning_service.runners import Runners
+from learning_service.runners.reaching import Runners
 from learning_service.storage.confirmations import LogMark
 from learning_service.storage.job_rows import JobRow
 from learning_service.storage.store import UNASSIGNED, LearningStore, RunnerPipelines

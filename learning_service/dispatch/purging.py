@@ -13,7 +13,7 @@ from bus.protocol.control import ControlError
 from bus.telemetry.metrics import Point
 from bus.transport.loop import Loop
 from bus.transport.retry import log_transient
-from learning_service.runners import Client, Runners
+from learning_service.runners.reaching import Client, Runners
 from learning_service.storage.store import LearningStore
 
 PURGE_SECONDS: Final = 2.0  # a runner that was away, or still had jobs to end, is asked as often

@@ -12,7 +12,7 @@ from bus.eventlog.log import Log
 from bus.protocol.control import ControlError
 from bus.transport.loop import Loop
 from bus.transport.retry import RETRY_SECONDS, retry_later
-from learning_service.runners import Client, Runners
+from learning_service.runners.reaching import Client, Runners
 from learning_service.storage.store import LearningStore
 
 ASK_SECONDS: Final = 3.0

@@ -8,13 +8,10 @@ from typing import Protocol, TypeVar
 from bus.config.limits import Limits
 from bus.protocol.control import ControlError
 from bus.protocol.recovery import Notice
-from bus.subscriber.delivery import Delivery, Position, Start
-from bus.subscriber.sync import Subscriber
+from bus.subscriber.delivery import Delivery, Position
 from bus.telemetry.metrics import Point
-from bus.transport.client import REQUEST_SECONDS, RequestClient
-from bus.transport.keys import Keys, curve_for
+from bus.transport.client import REQUEST_SECONDS
 from bus.transport.loop import Loop
-from learning_service.experiments.selection import Selection
 
 R = TypeVar("R")
 Positions = Mapping[tuple[str, str], Position]
@@ -82,40 +79,3 @@ class Runners(Protocol):
 
     def subscribe(self, loop: Loop, receiver: Receiver, positions: Positions, limits: Limits) -> Subscription:
         """Follow all of them from the stored positions on."""
-
-
-class Direct:
-    """Each runner by its own control socket and its own feed."""
-
-    def __init__(self, selection: Selection, keys: Keys | None) -> None:
-        """Open nothing yet.
-
-        Raises:
-            InvalidInputError: the keys do not say which key a runner has.
-        """
-        self._selection, self._keys = selection, keys
-        self._curves = {runner: curve_for(keys, runner) for runner in selection.runners}
-
-    @property
-    def addresses(self) -> list[str]:
-        """The control addresses."""
-        return self._selection.runners
-
-    def client(self, loop: Loop, address: str) -> RequestClient:
-        """Return a new client of one of them."""
-        return RequestClient(loop, address, self._curves[address])
-
-    def subscribe(self, loop: Loop, receiver: Receiver, positions: Positions, limits: Limits) -> Subscriber:
-        """Follow all of them from the stored positions on."""
-        return Subscriber(
-            self._selection.runners,
-            self._selection.prefixes(),
-            start=Start.BEGINNING,
-            positions=positions,
-            loop=loop,
-            on_batch=receiver.on_batch,
-            on_notice=receiver.on_notice,
-            limits=limits,
-            keys=self._keys,
-            feed=self._selection.feeds,
-        )
