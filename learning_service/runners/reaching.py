@@ -43,6 +43,10 @@ class Client(Protocol):
 class Subscription(Protocol):
     """What the events of all runners come by; `bus.subscriber.sync.Subscriber` is one."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether all of them are followed now."""
+
     def pause(self) -> None:
         """Take no more for now, but what is under way."""
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from bus.contracts.experiments import CreateParams, ExperimentCancelParams, ExperimentView
 from bus.protocol.control import ControlError
-from bus.transport.client import request
+from bus.transport.client import RequestClient, request
 from learning_service.experiments.model import Experiment
 from learning_service.service import LearningService
 from tests.support.checker import grow
@@ -231,7 +231,9 @@ def test_a_plan_that_waits_for_runners_goes_to_the_one_that_comes(services: Serv
         one.stop()
     learning = services.learning(first.address, second.address)
     create(learning)
-    wait_until(lambda: learning.call(lambda: learning.service._dispatcher._clients[first.address]._count >= 2))
+    client = learning.service._dispatcher._clients[first.address]
+    assert isinstance(client, RequestClient)
+    wait_until(lambda: learning.call(lambda: client._count >= 2))
 
     back = services.scripted(second)
 
