@@ -44,7 +44,6 @@ cluster {{
   routes: {routes}
 }}
 """
-Via = Callable[[int, int], Address | None]
 
 
 class PortTakenError(AssertionError):
@@ -156,6 +155,9 @@ class Node:
         return self.running
 
 
+Via = Callable[[Node, Node], Address | None]
+
+
 class NatsServers:
     """One server, or several that are a cluster; `nodes` can be hit one by one."""
 
@@ -243,7 +245,7 @@ class NatsServers:
     def _start(self, first: int, via: Via) -> None:
         for node in self.nodes:
             others = [one for one in self.nodes if one is not node]
-            routes = [via(node.number, one.number) or Address("127.0.0.1", one.route_port) for one in others]
+            routes = [via(node, one) or Address("127.0.0.1", one.route_port) for one in others]
             node.configure(self._workspace.mark, [f"nats://{one.host}:{one.port}" for one in routes])
         for node in self.nodes[:first]:
             node.start()
@@ -258,5 +260,5 @@ class NatsServers:
             raise AssertionError(f"{error}\n{self.report()}") from None
 
 
-def _direct(_node: int, _other: int) -> None:
+def _direct(_node: Node, _other: Node) -> None:
     """Return that nothing is between two nodes."""

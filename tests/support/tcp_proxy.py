@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from bus.protocol.addresses import Address
 from tests.support.helpers import PATIENCE, TIME_FACTOR
@@ -20,6 +20,8 @@ from tests.support.helpers import PATIENCE, TIME_FACTOR
 CHUNK: Final = 65_536
 HELD_LIMIT: Final = 1 << 22  # bytes that wait in one direction; then the proxy stops reading, as a full buffer would
 TURN_SECONDS: Final = 0.01
+IDLE_SECONDS: Final = 0.05  # while nothing waits
+Cut = Literal["", "both", "to_server", "to_client"]
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,14 @@ class NetworkFaults:
     flip: float = 0.0  # chance that one bit of a chunk is flipped
     cut_after: int | None = None  # bytes; then the connection is reset, in the middle of whatever it carries
     refuse: bool = False  # new connections are reset at once
+    cut: Cut = ""  # nothing passes, not even that somebody closes; what was sent waits, and new connections do
 
 
 class _Pipe:
     """One direction of one connection."""
 
-    def __init__(self, source: socket.socket, sink: socket.socket) -> None:
-        self.source, self.sink = source, sink
+    def __init__(self, source: socket.socket, sink: socket.socket, way: Cut) -> None:
+        self.source, self.sink, self.way = source, sink, way
         self.waiting: deque[tuple[float, bytes]] = deque()
         self.passed = 0
 
@@ -63,6 +66,7 @@ class Proxy:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._pipes: dict[socket.socket, _Pipe] = {}
         self._silent: list[_Pipe] = []  # one end has closed in a black hole
+        self._parted: list[socket.socket] = []  # of connections that ended, or began, behind a cut
         self._ended = threading.Event()
         self._reset = threading.Event()
         self.connections = 0
@@ -81,7 +85,8 @@ class Proxy:
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            for key, _ in self._selector.select(TURN_SECONDS):
+            waits = any(pipe.waiting for pipe in self._pipes.values())
+            for key, _ in self._selector.select(TURN_SECONDS if waits else IDLE_SECONDS):
                 if key.fileobj is self._listener:
                     self._accept()
                 else:
@@ -92,6 +97,9 @@ class Proxy:
                     self._drop(pipe)
             for pipe in list(self._pipes.values()):
                 self._write(pipe)
+            if self._parted and not self.faults.cut:
+                self._join()
+        self._join()
         for pipe in [*self._pipes.values(), *self._silent]:
             self._drop(pipe)
             pipe.source.close()
@@ -103,15 +111,20 @@ class Proxy:
         if self.faults.refuse:
             _reset(client)
             return
+        if self.faults.cut:
+            self._parted.append(client)
+            return
         try:
             server = socket.create_connection(self.target, timeout=1.0)
         except OSError:
             _reset(client)
             return
         self.connections += 1
-        for one, other in ((client, server), (server, client)):
+        ways: tuple[tuple[socket.socket, socket.socket, Cut], ...]
+        ways = ((client, server, "to_server"), (server, client, "to_client"))
+        for one, other, way in ways:
             one.setblocking(False)
-            self._pipes[one] = _Pipe(one, other)
+            self._pipes[one] = _Pipe(one, other, way)
             self._selector.register(one, selectors.EVENT_READ)
 
     def _read(self, source: socket.socket) -> None:
@@ -127,6 +140,8 @@ class Proxy:
         if not chunk and self.faults.blackhole:
             self._selector.unregister(source)  # the other end does not hear of it
             self._silent.append(self._pipes.pop(source))
+        elif not chunk and self._is_cut(pipe.way):
+            self._part(pipe)
         elif not chunk:
             self._drop(pipe)
         elif not self.faults.blackhole:
@@ -141,7 +156,9 @@ class Proxy:
 
     def _write(self, pipe: _Pipe) -> None:
         how = self.faults
-        while pipe.waiting and not how.hold and pipe.waiting[0][0] <= time.monotonic():
+        if how.hold or self._is_cut(pipe.way):
+            return
+        while pipe.waiting and pipe.waiting[0][0] <= time.monotonic():
             due, chunk = pipe.waiting.popleft()
             part = chunk[: how.slice]
             if how.cut_after is not None:
@@ -151,7 +168,10 @@ class Proxy:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self._drop(pipe)
+                if self.faults.cut:  # the way back is cut, so the one who sent this hears nothing of it
+                    self._part(pipe)
+                else:
+                    self._drop(pipe)
                 return
             pipe.passed += sent
             if how.cut_after is not None and pipe.passed >= how.cut_after:
@@ -161,6 +181,22 @@ class Proxy:
                 pipe.waiting.appendleft((due, chunk[sent:]))
                 if sent < len(part):
                     return
+
+    def _is_cut(self, way: Cut) -> bool:
+        return self.faults.cut in (way, "both")
+
+    def _part(self, pipe: _Pipe) -> None:
+        """Leave both ends of a connection as they are, one of which has closed, until the cut ends."""
+        for one in (pipe.source, pipe.sink):
+            if self._pipes.pop(one, None):
+                self._selector.unregister(one)
+                self._parted.append(one)
+
+    def _join(self) -> None:
+        """Let all who are at one end of a broken connection hear of it."""
+        for one in self._parted:
+            _reset(one)
+        self._parted.clear()
 
     def _drop(self, pipe: _Pipe) -> None:
         """Reset both ends of a connection."""
