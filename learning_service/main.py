@@ -4,23 +4,26 @@ from pathlib import Path
 
 import click
 
+from bus.cluster.access import Access
 from bus.console.indices import IndexSet
 from bus.console.options import (
     RUNNER_CONTROL,
     AddressType,
+    cluster_option,
     configured_limits,
     feed_option,
     local_control,
     named_feeds,
     service_options,
 )
-from bus.console.process import announce, check_exposure, service_loop, user_errors
+from bus.console.process import announce, check_exposure, prepare_service, service_loop, user_errors
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Durability, Log
 from bus.protocol.addresses import Address, Advertised
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
+from learning_service.cluster import places
 from learning_service.experiments.axes import MAX_VARIANTS
 from learning_service.experiments.selection import Selection
 from learning_service.experiments.sharding import ALL, Shard
@@ -76,6 +79,7 @@ class ShardType(click.ParamType[Shard]):
     show_envvar=True,
     help="How many variants an experiment may have.",
 )
+@cluster_option
 def main(  # noqa: PLR0913 - one parameter an option
     *,
     data_dir: Path,
@@ -95,28 +99,38 @@ def main(  # noqa: PLR0913 - one parameter an option
     discover: bool,
     shard: Shard,
     max_variants: int,
+    cluster: Access | None,
 ) -> None:
     """Plan experiments, follow their jobs, and publish the state of every variant."""
     set_up_logging("learning", log_level, log_format)
     check_exposure(host, keys, insecure=insecure)
-    with user_errors(), service_loop() as loop:
-        log = Log(data_dir / "learning.db", keep_newest=STATE_TOPICS, durability=durability, limits=configured_limits())
-        try:
-            selection = Selection(
-                experiments=experiments,
-                variants=variants,
-                discover=discover,
-                shard=shard,
-                max_variants=max_variants,
-                runners=list(dict.fromkeys(runners)),
-                feeds=named_feeds(runner_feeds),
-            )
-            feed, control = Address(host, feed_port), Address(host, control_port)
-            service = LearningService(log, loop, selection, feed=feed, control=control, keys=keys)
-            if advertise:
-                service.publisher.advertise(advertise)
-            announce("learning", feed=service.publisher.feed, control=service.publisher.control)
-            loop.run()
-            service.close()
-        finally:
-            log.close()
+    path, feed, control = data_dir / "learning.db", Address(host, feed_port), Address(host, control_port)
+    with user_errors():
+        selection = Selection(
+            experiments=experiments,
+            variants=variants,
+            discover=discover,
+            shard=shard,
+            max_variants=max_variants,
+            runners=list(dict.fromkeys(runners)),
+            feeds=named_feeds(runner_feeds),
+        )
+        if cluster:
+            from learning_service import clustered  # noqa: PLC0415 - needs the extra `cluster`
+
+            prepare_service()
+            program = clustered.Program(path, selection, durability, configured_limits(), keys, advertise)
+            clustered.run(cluster, program, feed, control)
+            return
+        with service_loop() as loop:
+            log = Log(path, keep_newest=STATE_TOPICS, durability=durability, limits=configured_limits())
+            try:
+                places.leave(log)
+                service = LearningService(log, loop, selection, feed=feed, control=control, keys=keys)
+                if advertise:
+                    service.publisher.advertise(advertise)
+                announce("learning", feed=service.publisher.feed, control=service.publisher.control)
+                loop.run()
+                service.close()
+            finally:
+                log.close()

@@ -144,20 +144,25 @@ def _set_allocator() -> None:
             mallopt(parameter, value)
 
 
-@contextmanager
-def service_loop() -> Iterator[Loop]:
-    """Return the loop of a service; SIGTERM, SIGINT and SIGHUP end it in good order."""
+def prepare_service() -> None:
+    """Set this process up for a service: its memory, its threads, and its end."""
     _set_allocator()
     gc.freeze()  # objects of the start-up are never collected
     gc.set_threshold(GC_ALLOCATIONS)
     sys.setswitchinterval(SWITCH_SECONDS)
     atexit.register(end_within, EXIT_SECONDS)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed < FEW_DESCRIPTORS:
+        logger.warning("only %d files may be open, of which each client takes two; raise `ulimit -n`", allowed)
+
+
+@contextmanager
+def service_loop() -> Iterator[Loop]:
+    """Return the loop of a service; SIGTERM, SIGINT and SIGHUP end it in good order."""
+    prepare_service()
     loop = Loop()
     try:
         loop.handle_signals()
-        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if allowed < FEW_DESCRIPTORS:
-            logger.warning("only %d files may be open, of which each client takes two; raise `ulimit -n`", allowed)
         yield loop
     finally:
         loop.close()

@@ -81,6 +81,7 @@ class Loop:
         os.set_blocking(self._wake_write, False)
         self.add(self._wake_read, self._woken)
         self._stopped = self._closed = False
+        self.is_signalled = False  # a signal has ended `run`
         self._closing = threading.Lock()  # the only data shared with other threads: see `call`
         self._signals: dict[int, object] = {}
         self._forks = _Process.forks
@@ -273,4 +274,5 @@ class Loop:
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         if self._stopped and number != signal.SIGHUP:  # of which a closed terminal and its shell send one each
             os._exit(128 + number)
+        self.is_signalled = True
         self.stop()

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ HELP: Final = {
     "variantbus_requests_total": "Requests answered, by method, with ok or the code of the error.",
     "variantbus_requests_dropped_total": "Requests that could not be answered.",
 }
+_undecoded: Final = msgspec.msgpack.Decoder(msgspec.Raw)
 _encode_into: Final = msgspec.msgpack.Encoder().encode_into
 logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())  # a peer must not decide how much we log
@@ -46,6 +47,13 @@ class _Method(NamedTuple):
         if self.door:
             decode(self.door, params)
         return decode(self.decoder, params)
+
+
+class PassedOn(Protocol):
+    """Lets another service answer."""
+
+    def __call__(self, method: str, params: msgspec.Raw, role: Role) -> Steps[object]:
+        """Return what it answers, or raise its `ControlError`."""
 
 
 class Refusal(NamedTuple):
@@ -73,6 +81,7 @@ class MethodServer:
         self._refusals, self._service = refusals, service
         self._fatal: tuple[type[Exception], ...] = (MemoryError, *fatal)
         self._methods: dict[str, _Method] = {}
+        self._others: PassedOn | None = None
         self._answered: Counter[tuple[str, str]] = Counter()  # by method and "ok" or the code of the error
         self._dropped: Counter[str] = Counter()  # by reason
         self.role: Role = "command"  # of the client whose request is being answered
@@ -95,10 +104,17 @@ class MethodServer:
         """
         self._add(name, params, handler, role, takes_steps=True)
 
+    def pass_on(self, handler: PassedOn) -> None:
+        """Let another service answer, in steps, all methods that are not here.
+
+        The handler gets the method, its undecoded parameters, and what the client may do, which the other checks.
+        """
+        self._others = handler
+
     def takes_steps(self, frames: list[bytes]) -> bool:
         """Return whether a request that is accepted is to be answered by `steps`."""
         method = self._methods.get(frames[1][:METHOD_LIMIT].decode("ascii", "replace"))
-        return method is not None and method.takes_steps
+        return method.takes_steps if method else self._others is not None
 
     def accepts(self, frames: list[bytes], address: Callable[[], str] = lambda: "a client") -> bool:
         """Return whether a message has the form of a request; what has not is counted, as no reply is possible.
@@ -167,6 +183,8 @@ class MethodServer:
             raise ControlError(
                 "unauthorized", "your key is no longer enrolled; ask for it to be added to the peers file"
             )
+        if name not in self._methods and (others := self._others):
+            return _Method(None, _undecoded, lambda params: others(name, params, role), "read", takes_steps=True)
         if name not in self._methods:
             details = {"service": self._service, "method": name} if self._service else {}
             text = f"method {name!r} is unknown; {near_miss(name, list(self._methods))}"

@@ -45,6 +45,7 @@ ROOMS: Final[dict[str, set[str]]] = {
     },
     "learning_service.experiments": PURE_BUS,
     "learning_service.storage": {"bus", "learning_service.experiments"},
+    "learning_service.cluster": {"bus", "learning_service.experiments", "learning_service.storage"},
     "learning_service.runners": {"bus", "learning_service.experiments"},
     "learning_service.events": {
         "bus",

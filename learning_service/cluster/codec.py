@@ -1,0 +1,97 @@
+"""What stands in the ledger, and how it is chained. No socket, no file.
+
+Each entry is compressed, cut into as many messages as the servers' limit asks for, and carries the link of the entry
+before it: a hash over all entries up to there. So a hole is noticed, and so is another ledger.
+"""
+
+import zlib
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from bus.eventlog.replicas import Entry
+from bus.protocol.validation import InvalidInputError, decode
+
+VERSION: Final = 1
+LINK_BYTES: Final = 16
+LEVEL: Final = 1  # of the compression: higher ones cost more than they save
+RESERVE: Final = 4096  # bytes of a message that are not data
+
+
+class BrokenError(Exception):
+    """The next message is not the continuation of what was read: something is missing, or it is another ledger."""
+
+
+class Began(Struct, frozen=True, array_like=True, tag="began"):
+    """A learning service begins to lead. `tables`: the version of each store, which those that follow need too."""
+
+    name: str
+    control: str
+    tables: dict[str, int]
+
+
+class _Part(Struct, frozen=True, array_like=True):
+    version: int
+    previous: bytes  # the link of the entry before
+    number: int  # of this part, from 1
+    parts: int
+    data: bytes
+
+
+Body = Entry | Began
+_encode = msgspec.msgpack.Encoder().encode
+_part: Final = msgspec.msgpack.Decoder(_Part)
+_body: Final = msgspec.msgpack.Decoder(Body)
+
+
+def pack(body: Body, previous: bytes, limit: int) -> tuple[list[bytes], bytes]:
+    """Return the messages of an entry, none of which is longer than `limit` bytes, and its link."""
+    data, room = zlib.compress(_encode(body), LEVEL), max(1, limit - RESERVE)
+    pieces = [data[at : at + room] for at in range(0, len(data), room)]
+    messages = [_encode(_Part(VERSION, previous, n, len(pieces), one)) for n, one in enumerate(pieces, 1)]
+    return messages, link(previous, data)
+
+
+def link(previous: bytes, data: bytes) -> bytes:
+    """Return the link of an entry behind that of the one before."""
+    return blake2b(previous + data, digest_size=LINK_BYTES).digest()
+
+
+class Assembler:
+    """Puts messages together to entries, in their order."""
+
+    def __init__(self, link: bytes) -> None:
+        """Continue behind an entry."""
+        self.link = link
+        self._pieces: list[bytes] = []
+
+    def take(self, message: bytes) -> Body | None:
+        """Return the entry that a message completes.
+
+        One whose end never came is dropped when the next one begins: who wrote it leads no more.
+
+        Raises:
+            BrokenError: this is not what comes next.
+        """
+        try:
+            part = decode(_part, message)
+        except InvalidInputError as error:
+            raise BrokenError(f"it cannot be read: {error}") from None
+        if part.version != VERSION:
+            raise BrokenError(f"it is of version {part.version}, this program knows {VERSION}")
+        if part.number == 1:
+            self._pieces = []
+        if part.previous != self.link or part.number != len(self._pieces) + 1:
+            raise BrokenError("it is not the continuation of what was read before")
+        self._pieces.append(part.data)
+        if part.number < part.parts:
+            return None
+        data, self._pieces = b"".join(self._pieces), []
+        try:
+            body: Body = decode(_body, zlib.decompress(data))
+        except (InvalidInputError, zlib.error) as error:
+            raise BrokenError(f"it cannot be read: {error}") from None
+        self.link = link(part.previous, data)
+        return body

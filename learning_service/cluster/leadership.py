@@ -1,0 +1,118 @@
+"""Who leads: whoever holds a key that is gone when its holder has been silent for two seconds.
+
+The key only chooses who tries. That two never lead at once is due to the ledger: an entry names the one before.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import nats
+from msgspec import Struct
+from nats.js.errors import APIError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
+
+from bus.cluster import names
+from bus.cluster.connection import Connection
+from bus.cluster.errors import told
+from bus.cluster.streams import LEADER_SECONDS
+
+KEY: Final = "leader"
+TURN_SECONDS: Final = 0.5
+ANSWER_SECONDS: Final = 1.0
+FAILURES: Final = (APIError, nats.errors.Error, nats.js.errors.Error, TimeoutError)
+logger = logging.getLogger(__name__)
+
+
+class Leader(Struct, frozen=True, kw_only=True):
+    """What the key says of its holder, in JSON."""
+
+    name: str
+    control: str
+    run: str = ""  # another one each time the key is won
+
+
+_decoder: Final = msgspec.json.Decoder(Leader)
+
+
+class Lease:
+    """The key of one process. All of it happens in the connection's thread."""
+
+    def __init__(self, connection: Connection, leader: Leader) -> None:
+        """Hold nothing yet."""
+        self._connection = connection
+        self._leader, self._value = leader, b""
+        self._revision = 0
+        self._keeping: asyncio.Task[None] | None = None
+        self.is_held = False
+        self.on_lost: Callable[[], None] = lambda: None
+
+    async def win(self) -> None:
+        """Wait until this process holds the key, and keep it from then on."""
+        while not self.is_held:
+            self._value = msgspec.json.encode(msgspec.structs.replace(self._leader, run=uuid.uuid4().hex))
+            try:
+                keys = await self._connection.js.key_value(names.LEADER)
+                self._revision = await asyncio.wait_for(keys.create(KEY, self._value), ANSWER_SECONDS)
+            except FAILURES as error:
+                logger.debug("the key is not won: %s", told(error))
+                await asyncio.sleep(TURN_SECONDS)
+            else:
+                self.is_held = True
+                self._keeping = asyncio.ensure_future(self._keep())
+
+    async def release(self) -> None:
+        """Give the key up, so that another one can lead at once."""
+        if self._keeping:
+            self._keeping.cancel()
+        if not self.is_held:
+            return
+        self.is_held = False
+        try:
+            keys = await self._connection.js.key_value(names.LEADER)
+            await asyncio.wait_for(keys.delete(KEY, last=self._revision), ANSWER_SECONDS)
+        except FAILURES as error:
+            logger.debug("the key is not given up: %s", told(error))
+
+    async def _keep(self) -> None:
+        """Renew the key until that has failed for as long as it holds."""
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            began = time.monotonic()
+            if began - renewed >= LEADER_SECONDS:
+                break  # nobody answers, or this process was paused
+            try:
+                keys = await self._connection.js.key_value(names.LEADER)
+                self._revision = await asyncio.wait_for(self._renew(keys), ANSWER_SECONDS)
+            except KeyWrongLastSequenceError:
+                break
+            except FAILURES as error:
+                logger.debug("the key is not renewed: %s", told(error))
+            else:
+                renewed = began
+        self.is_held = False
+        self.on_lost()
+
+    async def _renew(self, keys: KeyValue) -> int:
+        try:
+            return await keys.update(KEY, self._value, last=self._revision)
+        except KeyWrongLastSequenceError:
+            entry = await keys.get(KEY)
+            if entry.value != self._value or not entry.revision:
+                raise
+            return entry.revision  # the answer to the last time was lost
+
+
+async def read_leader(connection: Connection) -> Leader | None:
+    """Return who leads; None if nobody does, or that cannot be told."""
+    try:
+        keys = await connection.js.key_value(names.LEADER)
+        entry = await asyncio.wait_for(keys.get(KEY), ANSWER_SECONDS)
+        return _decoder.decode(entry.value or b"")
+    except (msgspec.DecodeError, *FAILURES):
+        return None

@@ -1,0 +1,166 @@
+"""A learning service that stands by: it follows the ledger, and tries to lead."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Final, NamedTuple, TypeVar
+
+from nats.js.api import StreamState
+
+from bus.cluster import names, streams
+from bus.cluster.connection import Connection
+from bus.cluster.errors import ClusterRefusedError, told
+from bus.cluster.tail import FAILURES, Stored, StreamLostError, created_at, follow
+from bus.eventlog.log import Log
+from bus.transport.loop import Loop
+from learning_service.cluster import places, snapshots
+from learning_service.cluster.codec import BrokenError
+from learning_service.cluster.joining import judge, start_of
+from learning_service.cluster.leadership import Lease
+from learning_service.cluster.places import Place
+from learning_service.cluster.replica import Replica
+from learning_service.cluster.snapshots import Snapshot
+
+T = TypeVar("T")
+RETRY_SECONDS: Final = 1.0
+logger = logging.getLogger(__name__)
+
+
+class Lead(NamedTuple):
+    """Lead from this place on."""
+
+    place: Place
+    last: int  # the newest message of the ledger
+    is_new: bool  # the file's own data begin the ledger
+
+
+class Restore(NamedTuple):
+    """Take a copy's place, or begin with a new file if there is none."""
+
+    snapshot: Snapshot | None
+    why: str
+
+
+Outcome = Lead | Restore
+
+
+class Standby:
+    """Runs beside the loop until there is an outcome, which ends the loop."""
+
+    def __init__(self, connection: Connection, lease: Lease, log: Log, loop: Loop) -> None:
+        """Read where the file is; begin with `start`."""
+        self._connection, self._lease, self._log, self._loop = connection, lease, log, loop
+        self._place = places.open_place(log)
+        self._tables = places.versions(log)
+        self.replica: Replica | None = None
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None  # that this process cannot go on with
+        self._task: Future[None] | None = None
+        self._moved = asyncio.Event()  # the replica has applied something
+
+    @property
+    def sequence(self) -> int:
+        """The last message of the ledger that is in the file; 0 if there is none."""
+        place = self.replica.place if self.replica else self._place
+        return place.sequence if place else 0
+
+    def start(self, after: float) -> None:
+        """Begin, after some seconds."""
+        self._task = self._connection.submit(self._run(after))
+
+    def close(self) -> None:
+        """Stop following."""
+        if self._task:
+            self._task.cancel()
+
+    async def _run(self, after: float) -> None:
+        outcome: Outcome | None = None
+        error: BaseException | None = None
+        try:
+            await asyncio.sleep(after)
+            outcome = await self._stand_by()
+        except Exception as found:  # noqa: BLE001 - it is raised in the loop's thread
+            error = found
+        self._loop.call(lambda: self._finish(outcome, error))
+
+    def _finish(self, outcome: Outcome | None, error: BaseException | None) -> None:
+        self.outcome, self.error = outcome, error
+        self._loop.stop()
+
+    async def _stand_by(self) -> Outcome:
+        await self._connection.ready()
+        await self._insist(lambda: streams.ensure(self._connection.js), "the streams cannot be made")
+        info = await self._insist(lambda: self._connection.js.stream_info(names.LEDGER), "the ledger cannot be read")
+        created = created_at(info)
+        copies = await self._insist(lambda: snapshots.stored(self._connection.js, created), "no copy can be read")
+        newest = copies[-1] if copies else None
+        way = judge(
+            self._log.path,
+            self._place,
+            created=created,
+            first=info.state.first_seq,
+            last=info.state.last_seq,
+            has_copy=newest is not None,
+            has_events=self._log.head > 0,
+        )
+        if way == "restore":
+            return Restore(newest, "it is not in the ledger any more, or was never")
+        start = self._place if way == "follow" and self._place else start_of(created)
+        self.replica = Replica(self._log, self._loop, start, self._tables)
+        try:
+            return await self._follow(self.replica, info.state)
+        except (BrokenError, StreamLostError) as error:
+            copies = await self._insist(lambda: snapshots.stored(self._connection.js, created), "no copy can be read")
+            return Restore(copies[-1] if copies else None, told(error))
+
+    async def _follow(self, replica: Replica, state: StreamState) -> Outcome:
+        """Follow the ledger, and try to lead once this file is as far as the ledger was."""
+        is_new = state.last_seq == 0 and self._log.head > 0
+        reading = asyncio.ensure_future(self._read(replica, is_new=is_new))
+        leading = asyncio.ensure_future(self._campaign(replica, state.last_seq))
+        try:
+            await asyncio.wait([reading, leading], return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()
+            last = leading.result()
+        finally:
+            reading.cancel()
+            leading.cancel()
+        return Lead(replica.place, last, is_new)
+
+    async def _read(self, replica: Replica, *, is_new: bool) -> None:
+        place, connection = replica.place, self._connection
+        async for batch in follow(connection.client, connection.js, names.LEDGER, place.sequence, place.created):
+            if is_new:
+                text = f"{self._log.path} has experiments of its own, and this cluster has others by now"
+                raise ClusterRefusedError(f"{text}; move it away, or choose another --data-dir")
+            await self._apply(replica, batch)
+
+    async def _apply(self, replica: Replica, batch: list[Stored]) -> None:
+        done = Future[None]()
+        self._loop.call(lambda: replica.start(batch, done))
+        await asyncio.wrap_future(done)
+        self._moved.set()
+
+    async def _campaign(self, replica: Replica, last: int) -> int:
+        """Win, and return the newest message of the ledger, once this file is as far."""
+        await self._reached(replica, last)
+        await self._lease.win()
+        info = await self._insist(lambda: self._connection.js.stream_info(names.LEDGER), "the ledger cannot be read")
+        await self._reached(replica, info.state.last_seq)
+        return replica.last
+
+    async def _reached(self, replica: Replica, last: int) -> None:
+        while replica.last < last:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def _insist(self, ask: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
+        """Ask until there is an answer."""
+        while True:
+            try:
+                return await ask()
+            except FAILURES as error:
+                logger.warning("%s: %s; trying again", what, told(error))
+                await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,141 @@
+"""Several learning services of a cluster: one leads, the others have the same files and take over."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from bus.contracts.experiments import ExperimentView, RenameParams
+from bus.protocol.control import ControlError
+from tests.support.experiment_files import pictures, services, submit
+from tests.support.helpers import wait_until
+from tests.support.learning_nodes import TAKEOVER_SECONDS, LearningNode, wait_for_all, wait_for_leader
+from tests.support.nats_servers import NatsServers
+from tests.support.workspace import STOP_SECONDS, Workspace, view_of
+
+
+def made_before(workspace: Workspace) -> tuple[Path, str]:
+    """Return a data folder with an experiment that has ended, of a learning service that was alone, and its id."""
+    runner, alone = services(workspace)
+    name = submit(workspace, pictures(values=2, jobs=1))
+    wait_until(lambda: view_of(alone, name).status == "completed", what="the end of the experiment")
+    alone.terminate()
+    runner.terminate()
+    return alone.data, name
+
+
+def rename(node: LearningNode, experiment_id: str, name: str) -> None:
+    """Give an experiment another name, once somebody leads."""
+
+    def is_done() -> bool:
+        try:
+            node.ask("experiment.rename", RenameParams(experiment_id=experiment_id, name=name), ExperimentView)
+        except ControlError as error:
+            if error.code != "unavailable":
+                raise
+            return False
+        return True
+
+    wait_until(is_done, TAKEOVER_SECONDS, what="the new name")
+
+
+def test_who_stands_by_takes_over_with_the_same_state(workspace: Workspace, nats: NatsServers, tmp_path: Path) -> None:
+    """Data of one machine become those of the cluster; a killed leader costs nothing that was answered."""
+    data, experiment = made_before(workspace)
+    first = LearningNode(workspace, nats, data)
+    first.wait_to_lead()
+    second = LearningNode(workspace, nats, tmp_path / "second")
+    wait_for_all(first, second)
+    rename(second, experiment, "asked at the one that stands by")
+    assert view_of(first, experiment).experiment_name == "asked at the one that stands by"
+    wait_for_all(first, second)
+
+    first.kill()
+    second.wait_to_lead()
+    assert view_of(second, experiment).experiment_name == "asked at the one that stands by"
+    rename(second, experiment, "after the death")
+    first.start()
+    wait_for_all(second, first)
+    assert view_of(first, experiment).experiment_name == "after the death"
+    assert second.terminate() == 0
+    first.wait_to_lead()
+    rename(first, experiment, "and back")
+    second.start()
+    wait_for_all(first, second)
+    for node in (first, second):
+        node.terminate()
+    assert first.contents() == second.contents()
+
+
+def test_a_leader_that_was_paused_writes_nothing_any_more(
+    workspace: Workspace, nats: NatsServers, tmp_path: Path
+) -> None:
+    """It wakes up, is refused, and stands by with the state of the one that leads."""
+    data, experiment = made_before(workspace)
+    old = LearningNode(workspace, nats, data)
+    old.wait_to_lead()
+    new = LearningNode(workspace, nats, tmp_path / "new")
+    wait_for_all(old, new)
+    old.process.send(signal.SIGSTOP)
+    new.wait_to_lead()
+    rename(new, experiment, "by the new one")
+    old.process.send(signal.SIGCONT)
+    rename(old, experiment, "asked at the old one")
+
+    wait_until(lambda: not old.leads and new.leads, what="one leader")
+    wait_for_all(new, old)
+    assert view_of(old, experiment) == view_of(new, experiment)
+    for node in (old, new):
+        node.terminate()
+    assert old.contents() == new.contents()
+
+
+def test_without_servers_nobody_leads_and_with_them_somebody_does_again(
+    workspace: Workspace, nats: NatsServers, tmp_path: Path
+) -> None:
+    """Records can be read meanwhile; everything else is refused with a sentence."""
+    data, experiment = made_before(workspace)
+    nodes = [LearningNode(workspace, nats, data)]
+    nodes[0].wait_to_lead()
+    nodes.append(LearningNode(workspace, nats, tmp_path / "second"))
+    wait_for_all(*nodes)
+    nats.nodes[0].kill()
+    wait_until(lambda: not any(node.leads for node in nodes), TAKEOVER_SECONDS, what="no leader")
+    for node in nodes:
+        assert node.head > 0
+        with pytest.raises(ControlError, match="no learning service leads now"):
+            view_of(node, experiment)
+
+    nats.nodes[0].start()
+    wait_for_leader(*nodes)
+    for node in nodes:
+        rename(node, experiment, f"asked at {node.control}")
+
+
+def test_data_of_something_else_are_refused(workspace: Workspace, nats: NatsServers, tmp_path: Path) -> None:
+    """What the cluster has and what the folder has cannot both be so; nothing is changed."""
+    data, _ = made_before(workspace)
+    leader = LearningNode(workspace, nats, tmp_path / "leader")
+    leader.wait_to_lead()
+    before = (data / "learning.db").read_bytes()
+    stranger = LearningNode(workspace, nats, data)
+
+    assert stranger.process.wait(STOP_SECONDS) == 2
+    assert "experiments of its own" in stranger.process.errors()
+    assert leader.leads
+    assert (data / "learning.db").stat().st_size >= len(before)
+
+
+def test_a_file_that_went_its_own_way_is_refused(workspace: Workspace, nats: NatsServers) -> None:
+    """Once it was used without the cluster, its state is another one."""
+    data, _ = made_before(workspace)
+    node = LearningNode(workspace, nats, data)
+    node.wait_to_lead()
+    node.terminate()
+    runner = workspace.runner()
+    alone = workspace.learning(runner, data=data)
+    alone.terminate()
+    node = LearningNode(workspace, nats, data)
+
+    assert node.process.wait(STOP_SECONDS) == 2
+    assert "experiments of its own" in node.process.errors()

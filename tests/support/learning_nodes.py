@@ -1,0 +1,63 @@
+"""Learning services of a cluster as processes, and what their files have in them."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from bus.eventlog import schemas
+from bus.eventlog.log import SQL
+from bus.protocol.control import ControlError, MetricsReply
+from tests.support.helpers import PATIENCE, wait_until
+from tests.support.nats_servers import NatsServers
+from tests.support.workspace import ServiceProcess, Workspace, steady_ports
+
+TAKEOVER_SECONDS = 3 * PATIENCE
+
+
+class LearningNode(ServiceProcess):
+    """One learning service of a cluster."""
+
+    def __init__(self, workspace: Workspace, nats: NatsServers, data: Path, *options: str) -> None:
+        """Start it with a folder of its own."""
+        super().__init__(workspace, "learning_service", ("--cluster", nats.url, *options), steady_ports(), data)
+
+    def metric(self, name: str) -> float:
+        """Return the value of a metric without labels; -1 if it does not answer."""
+        try:
+            metrics = self.ask("metrics", {}, MetricsReply).metrics
+        except ControlError:
+            return -1
+        return next((one.samples[0].value for one in metrics if one.name == name), -1)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it says that it leads."""
+        return self.metric("variantbus_cluster_leads") == 1
+
+    @property
+    def sequence(self) -> float:
+        """Up to where of the ledger its file is."""
+        return self.metric("variantbus_ledger_sequence")
+
+    def wait_to_lead(self) -> None:
+        """Wait until it leads."""
+        wait_until(lambda: self.leads, TAKEOVER_SECONDS, what=f"{self.control} that leads")
+
+    def contents(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return the rows of all tables that are not the log's own affair, and its records."""
+        own = set(schemas.tables_of(SQL["schema"])) - {"log"}
+        with closing(sqlite3.connect(f"file:{self.data / 'learning.db'}?mode=ro", uri=True)) as db:
+            names = {name for name, (kind, _, _) in schemas.objects_in(db).items() if kind == "table"} - own
+            return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in sorted(names)}  # noqa: S608 - ours
+
+
+def wait_for_leader(*nodes: LearningNode) -> LearningNode:
+    """Wait until one of some leads, and return it."""
+    wait_until(lambda: any(node.leads for node in nodes), TAKEOVER_SECONDS, what="a learning service that leads")
+    return next(node for node in nodes if node.leads)
+
+
+def wait_for_all(leader: LearningNode, *others: LearningNode) -> None:
+    """Wait until the files of some are as far as that of the leader."""
+    for other in others:
+        wait_until(lambda: other.sequence == leader.sequence, what=f"{other.control} as far as {leader.control}")  # noqa: B023 - called now
