@@ -124,6 +124,11 @@ class Publisher:
         """Tell clients these addresses in `info` and heartbeats instead of the bound ones, as behind NAT."""
         self._advertised = told
 
+    @property
+    def known_control(self) -> str:
+        """The control address that clients are told."""
+        return str((self._advertised and self._advertised.control) or self.control)
+
     def publish_ephemeral(self, topic: str, message: msgspec.Struct) -> None:
         """Send a message that is not logged: present subscribers get it, and it cannot be fetched later.
 
@@ -213,7 +218,7 @@ class Publisher:
         info = HeartbeatInfo(
             service=self._service,
             version=self._version,
-            control=str((self._advertised and self._advertised.control) or self.control),
+            control=self.known_control,
             epochs=self._log.epochs,
             closing=closing,
         )

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
-from bus.console.options import configured_limits, service_options
+from bus.cluster.access import Access
+from bus.console.options import cluster_option, configured_limits, service_options
 from bus.console.process import announce, check_exposure, end_now, service_loop, user_errors
 from bus.eventlog.log import Durability, Log
 from bus.protocol.addresses import Address, Advertised
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
 from bus.transport.keys import Keys
+from pipeline_runner.cluster.switching import check_alone
 from pipeline_runner.execution.completion_hooks import load_completion_hooks
 from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import ServerAddress, Setup
@@ -35,6 +37,7 @@ class UrlType(click.ParamType[str]):
 
 @click.command("runner")
 @service_options("runner", 5560)
+@cluster_option
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
@@ -113,6 +116,7 @@ def main(  # noqa: PLR0913 - one parameter an option
     log_level: str,
     log_format: LogFormat,
     advertise: Advertised | None,
+    cluster: Access | None,
     workers: int,
     webui_url: str,
     webui_auth_file: Path | None,
@@ -135,6 +139,13 @@ def main(  # noqa: PLR0913 - one parameter an option
         log = Log(data_dir / "runner.db", durability=durability, limits=configured_limits())
         try:
             outputs = Outputs((data_dir / "outputs").absolute())
+            member = None
+            if cluster:
+                from pipeline_runner.cluster.member import Member  # noqa: PLC0415 - it needs nats-py
+
+                member = Member(log, loop, cluster, outputs.root)
+            else:
+                check_alone(log)
             runner = Runner(
                 log,
                 loop,
@@ -146,6 +157,7 @@ def main(  # noqa: PLR0913 - one parameter an option
                 keys=keys,
                 hooks=load_completion_hooks(),
                 scorers=load_scorers(),
+                cluster=member,
             )
             if advertise:
                 runner.publisher.advertise(advertise)

@@ -64,11 +64,13 @@ class JobMethods:
         stop: Callable[[str], None],
         changed: Callable[[], None],
         scorers: Scorers,
+        in_cluster: bool = False,
     ) -> None:
         """Call `stop` for each running job that must stop, and `changed` when jobs may start or be cancelled."""
         self._service, self._pipelines, self._stages = service, pipelines, stages
         self._fractions, self._job_limit = fractions, job_limit
         self._stop, self._changed, self._scorers = stop, changed, scorers
+        self._in_cluster = in_cluster
         self._submitters = Submitters()
 
     def add_to(self, methods: MethodServer) -> None:
@@ -87,13 +89,15 @@ class JobMethods:
     def _check_all(self, params: SubmitParams) -> JobCheckReply:
         for number, request in enumerate(params.jobs):
             try:
-                self._check(request)
+                self.check(request)
             except (InvalidInputError, topics.TopicError) as error:
                 # a client that submits many can send the others without this one
                 raise ControlError("invalid_request", str(error), {"job": str(number)}) from None
         return JobCheckReply(checked=len(params.jobs))
 
     def _submit(self, params: SubmitParams) -> SubmitReply:
+        if self._in_cluster and any(job.learning_context for job in params.jobs):
+            raise ControlError("conflict", "this runner is in a cluster, which gives it the jobs of experiments")
         self._check_all(params)
         try:
             accepted = self._service.submit(params.jobs)
@@ -109,7 +113,13 @@ class JobMethods:
     def _announce(self, params: SubmittersParams) -> SubmittersReply:
         return SubmittersReply(shared=self._submitters.announce(params, time.monotonic()))
 
-    def _check(self, request: JobRequest) -> None:
+    def check(self, request: JobRequest) -> None:
+        """Refuse a job that could not run here, or of whose end nobody could hear.
+
+        Raises:
+            InvalidInputError, TopicError: naming the field and what to do.
+            StorageError: that cannot be told now.
+        """
         size = len(msgspec.msgpack.encode(request))
         if size > self._job_limit:
             raise InvalidInputError(f"config: the job has {size} bytes, over {self._job_limit}; shorten its texts")

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
@@ -16,6 +16,7 @@ from bus.contracts.servers import ServerView
 from bus.contracts.topics import JOB_PROGRESS
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
+from bus.eventlog.transaction import Transaction
 from bus.protocol import topics
 from bus.protocol.addresses import Address
 from bus.protocol.control import ControlError, NoParams
@@ -24,6 +25,7 @@ from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
+from pipeline_runner.cluster.station import Station
 from pipeline_runner.execution.completion_hooks import CompletionHooks
 from pipeline_runner.execution.refresher import Refresher
 from pipeline_runner.execution.rescoring import Rescoring
@@ -46,6 +48,9 @@ from pipeline_runner.queue.service import JobService
 from pipeline_runner.queue_methods import QueueMethods
 from pipeline_runner.scoring.measuring import Measuring
 from pipeline_runner.scoring.registry import Scorers, spec_of
+
+if TYPE_CHECKING:  # it needs nats-py, which only a runner in a cluster has
+    from pipeline_runner.cluster.member import Member
 
 STOP_SECONDS: Final = 3.0  # for running jobs to stop at shutdown; the whole shutdown stays under 5 s
 JOIN_SECONDS: Final = 0.5  # for requests to servers that are under way at shutdown
@@ -74,11 +79,13 @@ class Runner:
         keys: Keys | None = None,
         hooks: Mapping[str, CompletionHandler] | None = None,
         scorers: Scorers | None = None,
+        cluster: "Member | None" = None,
     ) -> None:
         """Open the tables, bind the sockets, and requeue the jobs that were running when the last runner died.
 
         Raises:
             BindError: a port is taken.
+            InvalidInputError: it has jobs of experiments that a cluster does not know.
         """
         self._log, self._loop, self._outputs, self._pipelines = log, loop, outputs, pipelines
         self._stages = {name: stages_of(name, pipeline) or {} for name, pipeline in pipelines.items()}
@@ -98,6 +105,9 @@ class Runner:
         self._service.register_completion_handler(self._hooks.notify)
         self._service.write_with_end(index.add)
         self._service.write_with_end(self._reuse.note_ends)
+        self._cluster = cluster
+        if cluster:
+            cluster.open(self._service)
         self._disk = RoomWatch(loop, outputs, self._room_changed)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written
@@ -116,8 +126,10 @@ class Runner:
         for name in self._refresher.names:
             self._queues[name].unreachable = f"{name}: its server has not answered yet"
         self._add_methods(log.limits.job_bytes)
-        OutputMethods(self.publisher.methods, log, index, outputs, self._reuse.forget)
-        Adopting(log, self._service.store, outputs, index.add).register(self.publisher.methods)
+        elsewhere = cluster.pictures.find if cluster else None
+        OutputMethods(self.publisher.methods, log, index, outputs, self._forget, elsewhere)
+        ended = [index.add, *([cluster.note_ends] if cluster else [])]
+        Adopting(log, self._service.store, outputs, ended).register(self.publisher.methods)
         self._wake()
 
     def close(self) -> None:
@@ -139,7 +151,14 @@ class Runner:
                 self._service.release([*stopped, *left])
         finally:
             self._hooks.close(HOOK_SECONDS)
+            if self._cluster:
+                self._cluster.close()
             self.publisher.close()
+
+    def _forget(self, tx: Transaction, job_ids: list[str]) -> None:
+        self._reuse.forget(tx, job_ids)
+        if self._cluster:
+            self._cluster.forget(tx, job_ids)
 
     def _add_methods(self, job_limit: int) -> None:
         jobs = JobMethods(
@@ -151,6 +170,7 @@ class Runner:
             stop=self._pool.cancel,
             changed=self._wake,
             scorers=self._measuring.scorers,
+            in_cluster=self._cluster is not None,
         )
         jobs.add_to(self.publisher.methods)
         QueueMethods(self._service, jobs, self._fractions, self._servers, self._wake).add_to(self.publisher.methods)
@@ -166,6 +186,8 @@ class Runner:
         self.publisher.methods.add("pipelines", NoParams, self._offer, role="read")
         self.publisher.methods.add("job.preview", JobParams, self._preview, role="read")
         self.publisher.metrics.add(self._points, HELP)
+        if self._cluster:
+            self._cluster.join(Station(self.publisher, jobs.check, self._pool.cancel, self._wake, self._offers))
 
     def _write_scores(self, job_id: str, score: ScoreSettings, metrics: dict[str, float]) -> None:
         write_scores(self._log, self._service.store, job_id, score, metrics, time.time())
@@ -186,6 +208,8 @@ class Runner:
                 self._pool.start(job)
             if self._queues.startable(time.monotonic()):
                 self._wake()  # some of the claimed jobs have ended at once
+            if self._cluster:
+                self._cluster.look()
         except StorageError as error:
             # the disk is full: keep the results until they can be written
             retry_later(self._loop, error, self._wake)
@@ -291,7 +315,10 @@ class Runner:
             preview=preview.number if preview else UNSET,
         )
         tokens = (context.experiment_id, context.variant_index) if context else ()
-        self.publisher.publish_ephemeral(topics.build(JOB_PROGRESS, *tokens), message)
+        topic = topics.build(JOB_PROGRESS, *tokens)
+        self.publisher.publish_ephemeral(topic, message)
+        if self._cluster:
+            self._cluster.tell(topic, message)
 
     def _preview(self, params: JobParams) -> PreviewReply:
         found = self._pool.previews.find(params.job_id)
@@ -306,6 +333,9 @@ class Runner:
         yield "variantbus_outputs_writable", {}, int(not self._disk.room.reason)
 
     def _offer(self, _params: NoParams) -> PipelinesReply:
+        return self._offers()
+
+    def _offers(self) -> PipelinesReply:
         return PipelinesReply(
             pipelines=self._stages,
             outputs=str(self._outputs.root) if self.publisher.methods.role == "command" else "",

@@ -33,8 +33,8 @@ EndWriter = Callable[[Transaction, Sequence[NormalizedJobRecord]], None]
 class Adopting:
     """Takes pictures in parts; what was not whole when the runner ended is sent again."""
 
-    def __init__(self, log: Log, store: JobStore, outputs: Outputs, note_ends: EndWriter) -> None:
-        """`note_ends` is called in the transaction in which a job ends."""
+    def __init__(self, log: Log, store: JobStore, outputs: Outputs, note_ends: Sequence[EndWriter]) -> None:
+        """`note_ends` are called in the transaction in which a job ends."""
         self._log, self._store, self._outputs, self._note_ends = log, store, outputs, note_ends
         self._job_limit = log.limits.job_bytes
         self._folder = outputs.root / FOLDER
@@ -75,7 +75,8 @@ class Adopting:
         with self._log.transaction(sync=True) as tx:
             inserted = self._store.insert(tx, [ended])
             for one in inserted:
-                self._note_ends(tx, [one])
+                for note in self._note_ends:
+                    note(tx, [one])
                 tx.append(topic, completed_message(one))
         if not inserted:  # a job of this id was submitted meanwhile
             self._is_known(params)

@@ -45,21 +45,44 @@ class OutputMethods:
         index: OutputIndex,
         outputs: Outputs,
         removed: Callable[[Transaction, list[str]], None],
+        elsewhere: Callable[[str], Steps[list[Copy]]] | None = None,
     ) -> None:
-        """Register the methods; `removed` is called with jobs in the transaction that removes them."""
+        """Register the methods; `removed` is called with jobs in the transaction that removes them.
+
+        `elsewhere` fetches what other runners have made, by its hash.
+        """
         self._root, self._index, self._outputs = outputs.root, index, outputs
         self._intact = Intact(outputs.root)
         self._part_bytes = log.limits.page_bytes
         self._cleaner = Cleaner(log, index, outputs.root, removed)
-        methods.add("output", OutputParams, self._output, role="read")
+        if elsewhere:
+            self._elsewhere = elsewhere
+            methods.add_steps("output", OutputParams, self._output_anywhere, role="read")
+        else:
+            methods.add("output", OutputParams, self._output, role="read")
         methods.add("output.find", OutputFindParams, self._find, role="read")
         methods.add("output.owners", OutputOwnersParams, self._owners, role="read")
         methods.add_steps("output.usage", NoParams, self._usage, role="read")
         methods.add("output.remove", OutputRemoveParams, self._remove)
         methods.add("output.sweep", OutputSweepParams, self._sweep)
 
-    def _output(self, params: OutputParams) -> OutputReply:
+    def _output_anywhere(self, params: OutputParams) -> Steps[OutputReply]:
+        """Answer for what was made here, or else for what another runner of the cluster has made."""
         copies = self._index.copies(params.sha256)
+        if not any(self._is_here(copy, params.sha256) for copy in copies):
+            copies += yield from self._elsewhere(params.sha256)
+        return self._of_copies(params, copies)
+
+    def _is_here(self, copy: Copy, sha256: str) -> bool:
+        try:
+            return self._intact.is_intact(copy.path, sha256)
+        except OSError:
+            return False
+
+    def _output(self, params: OutputParams) -> OutputReply:
+        return self._of_copies(params, self._index.copies(params.sha256))
+
+    def _of_copies(self, params: OutputParams, copies: list[Copy]) -> OutputReply:
         if not copies:
             raise ControlError("not_found", f"no job of this runner has made {params.sha256}; {SEE}")
         if params.thumbnail:

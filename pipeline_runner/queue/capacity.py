@@ -172,6 +172,13 @@ class PipelineQueues:
             name: free for name, queue in queues if queue.queued and (free := queue.startable(now, freed.get(name, 0)))
         }
 
+    def free(self, now: float) -> dict[str, int]:
+        """Return how many jobs of each pipeline could start at once if they came now, beside those that wait."""
+        if self.draining:
+            return {}
+        queues = self._queues.items()
+        return {name: free for name, queue in queues if (free := queue.startable(now) - queue.queued) > 0}
+
     def views(self, now: float, end_awaited: str) -> dict[str, LaneView]:
         """Return the state of each queue as it goes over the wire; `end_awaited` is for whose end all of them wait."""
         return {

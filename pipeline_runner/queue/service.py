@@ -15,9 +15,9 @@ from bus.eventlog.errors import BodyTooLargeError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.transport.pace import Pace
+from pipeline_runner.queue.admission import check_cancels, check_capacity
 from pipeline_runner.queue.capacity import ALL, PipelineQueues
 from pipeline_runner.queue.completion import CompletionHandler, CompletionHandlers
-from pipeline_runner.queue.errors import QueueFullError, StillCancellingError
 from pipeline_runner.queue.jobs import (
     NormalizedJobRecord,
     cancelled_result,
@@ -90,47 +90,33 @@ class JobService:
         """Stop calling a handler; an unknown one is no error."""
         self._handlers.unregister(handler)
 
-    def submit(self, requests: list[JobRequest]) -> int:
+    def submit(
+        self, requests: list[JobRequest], *, write: Callable[[Transaction], None] | None = None, sync: bool = True
+    ) -> int:
         """Queue jobs and return the number of new ones; jobs with a known id are left as they are.
 
-        Synced to disk: a client that has the answer need not keep the job.
+        Synced to disk, unless `sync` is off: a client that has the answer need not keep the job. `write` is called in
+        the same transaction.
 
         Raises:
             QueueFullError: the queue cannot take all new jobs; none was queued.
             StillCancellingError: jobs of their experiment are being cancelled, which would take these, too.
         """
-        self._check_cancels(requests)
-        self._check_capacity(requests)
+        check_cancels(requests, self._cancelling)
+        check_capacity(requests, self.queues, self.store.count_known)
         now = self._clock()
-        with self._log.transaction(sync=True) as tx:
+        with self._log.transaction(sync=sync) as tx:
             records = [self.priorities.applied(new_record(request, now)) for request in requests]
             new = self.store.insert(tx, records)
             for record in new:
                 self.damaged.note_submitted(tx, record.job_id)
                 tx.append(topic_of(JOB_QUEUED, record.learning_context), queued_message(record))
+            if write:
+                write(tx)
         for record in new:
             self._count(record, 1)
             self._failed_variants.note_submitted(record.learning_context)
         return len(new)
-
-    def _check_cancels(self, requests: list[JobRequest]) -> None:
-        contexts = (request.learning_context for request in requests) if self._cancelling else ()
-        for context in contexts:
-            if context and context.experiment_id in self._cancelling:
-                raise StillCancellingError(context.experiment_id)
-
-    def _check_capacity(self, requests: list[JobRequest]) -> None:
-        """Check that the queues can take all new jobs; known ids are looked up only where it matters."""
-        by_pipeline: dict[str, list[str]] = {}
-        for request in requests:
-            by_pipeline.setdefault(request.pipeline, []).append(request.job_id)
-        for pipeline, job_ids in by_pipeline.items():
-            queue = self.queues[pipeline]
-            if (
-                len(job_ids) > queue.capacity_left
-                and len(job_ids) - self.store.count_known(job_ids) > queue.capacity_left
-            ):
-                raise QueueFullError(pipeline, queue.capacity_left, queue.limit)
 
     def recover(self) -> int:
         """Put jobs that were running when the runner died back into the queue; return their number.
@@ -151,6 +137,11 @@ class JobService:
             self._write(tx, [*ended, *moved])
         self._moved(left, [*ended, *moved])
         return len(left)
+
+    @property
+    def runs_alone(self) -> bool:
+        """Whether a job runs beside which no other one may."""
+        return any(record.exclusive for record in self._running.values())
 
     def end_awaited(self) -> str:
         """Return for whose end all queues wait, as the next job runs alone; "" if that is not so."""

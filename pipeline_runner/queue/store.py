@@ -138,6 +138,10 @@ class JobStore:
         """Return queued or running jobs of an experiment, oldest first."""
         return [self._read(row[0]) for row in self._log.query(SQL["select_unended"], (experiment_id, state, limit))]
 
+    def unended_of_experiments(self) -> list[NormalizedJobRecord]:
+        """Return the queued and running jobs of all experiments."""
+        return [self._read(row[0]) for row in self._log.query(SQL["select_unended_of_experiments"])]
+
     def waiting_of(self, experiment_id: str, after: int, limit: int) -> list[Numbered]:
         """Return queued jobs of an experiment behind a number, oldest first."""
         rows = self._log.query(SQL["select_waiting_of"], (experiment_id, after, limit))

@@ -74,6 +74,10 @@ SELECT record FROM jobs WHERE state = 'running' ORDER BY number;
 -- select_unended: jobs of an experiment that have not ended, of one state, oldest first.
 SELECT record FROM jobs WHERE experiment_id = ? AND state IN ('queued', 'running') AND state = ? ORDER BY number LIMIT ?;
 
+-- select_unended_of_experiments: the jobs of all experiments that have not ended.
+SELECT record FROM jobs INDEXED BY jobs_unended
+WHERE experiment_id IS NOT NULL AND state IN ('queued', 'running') ORDER BY number;
+
 -- select_waiting_of: queued jobs of an experiment behind a number, oldest first.
 SELECT number, record FROM jobs
 WHERE experiment_id = ? AND state IN ('queued', 'running') AND state = 'queued' AND number > ? ORDER BY number LIMIT ?;

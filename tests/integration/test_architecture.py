@@ -28,6 +28,7 @@ ROOMS: Final[dict[str, set[str]]] = {
     "bus.__main__": {"bus.console"},
     "pipeline_runner.queue": {"bus"},
     "pipeline_runner.outputs": {"bus", "pipeline_runner.queue"},
+    "pipeline_runner.cluster": {"bus", "pipeline_runner.queue", "pipeline_runner.outputs"},
     "pipeline_runner.metadata": {"bus", "pipeline_runner.outputs"},
     "pipeline_runner.pipelines": {
         "bus",

@@ -11,6 +11,7 @@ from learning_service import service as learning
 from learning_service.dispatch import dispatcher, purging
 from learning_service.events import consumer
 from pipeline_runner import service
+from pipeline_runner.cluster import member
 
 ALL_HELP: Final[dict[str, str]] = {
     name: text
@@ -27,6 +28,7 @@ ALL_HELP: Final[dict[str, str]] = {
         purging,
         learning,
         service,
+        member,
     )
     for name, text in module.HELP.items()
 }

@@ -34,6 +34,9 @@ COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
     "variantbus_log_damaged_rows",
     "variantbus_runner_unfollowed",
     "variantbus_runner_waiting",
+    "variantbus_cluster_connected",
+    "variantbus_cluster_tickets",
+    "variantbus_cluster_ends_waiting",
 }
 
 

@@ -1,0 +1,114 @@
+"""Pictures that other runners have made: fetched from the cluster when somebody asks, and kept for a while.
+
+<root>/.cluster/<2 hex>/<sha256>.<media type, percent-encoded>
+"""
+
+import logging
+import os
+import secrets
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from bus.cluster import pictures
+from bus.cluster.errors import ClusterError
+from bus.cluster.faults import asked
+from bus.protocol.control import ControlError
+from bus.protocol.topics import TopicError, decode_token, encode_token
+from bus.transport.steps import Steps, wait
+from pipeline_runner.cluster.link import Link
+from pipeline_runner.outputs.index import Copy
+
+FOLDER: Final = ".cluster"
+KEPT_BYTES: Final = 2 << 30  # beyond which those go that nobody has asked for longest
+LEFT: Final = 0.9  # of them, once some have gone
+OCTETS: Final = "application/octet-stream"
+logger = logging.getLogger(__name__)
+
+
+class Elsewhere:
+    """A cache in the output folder. All but the fetching belongs to the loop's thread."""
+
+    def __init__(self, link: Link, root: Path, most: int = KEPT_BYTES) -> None:
+        """Use a folder below the output folder; what was being fetched at the last stop goes."""
+        self._link, self._root, self._most = link, root, most
+        self._fetching: dict[str, Future[str | None]] = {}
+        for path in (root / FOLDER).glob("*/.*"):
+            path.unlink(missing_ok=True)
+
+    def find(self, sha256: str) -> Steps[list[Copy]]:
+        """Return the file with a picture of another runner, none if the cluster does not have it.
+
+        Raises:
+            ControlError: it cannot be asked now, or has it damaged.
+        """
+        path = self._kept(sha256)
+        if path is None:
+            if not self._link.is_connected:
+                raise ControlError("unavailable", f"{sha256} is not here, and the cluster does not answer; ask again")
+            try:
+                path = yield from self._fetched(sha256)
+            except (ClusterError, pictures.DamagedPictureError) as error:
+                raise ControlError("unavailable", f"{sha256} cannot be fetched from the cluster: {error}") from None
+        return [Copy(path, _media_type(path))] if path else []
+
+    def _kept(self, sha256: str) -> str | None:
+        found = next((self._root / FOLDER / sha256[:2]).glob(f"{sha256}.*"), None)
+        if found is None:
+            return None
+        with suppress(OSError):
+            os.utime(found)  # the newest are kept
+        return found.relative_to(self._root).as_posix()
+
+    def _fetched(self, sha256: str) -> Steps[str | None]:
+        """Fetch a picture, once for all who ask for it at the same time."""
+        future = self._fetching.get(sha256)
+        if future:
+            return (yield from wait(future))
+        future = self._fetching[sha256] = self._link.connection.submit(asked(self._fetch(sha256)))
+        try:
+            return (yield from wait(future))
+        finally:
+            del self._fetching[sha256]
+
+    async def _fetch(self, sha256: str) -> str | None:
+        """Write a picture to its file, which is whole or not there; return its path. In the connection's thread."""
+        js = self._link.connection.js
+        picture = await pictures.find(js, sha256)
+        if picture is None:
+            return None
+        folder = self._root / FOLDER / sha256[:2]
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{sha256}.{encode_token(picture.media_type or OCTETS)}"
+        temporary = folder / f".{sha256}.{secrets.token_hex(4)}"
+        try:
+            with temporary.open("wb") as file:
+                async for part in pictures.parts(js, picture, sha256):
+                    file.write(part)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._trim()
+        return target.relative_to(self._root).as_posix()
+
+    def _trim(self) -> None:
+        """Remove the files that were asked for longest ago, if there are too many bytes."""
+        found = [(one.stat(), one) for one in (self._root / FOLDER).glob("*/*") if not one.name.startswith(".")]
+        size = sum(status.st_size for status, _ in found)
+        if size <= self._most:
+            return
+        found.sort(key=lambda pair: pair[0].st_mtime_ns)
+        for status, path in found[:-1]:  # the newest is what somebody asks for now
+            if size <= LEFT * self._most:
+                break
+            path.unlink(missing_ok=True)
+            size -= status.st_size
+        logger.info("pictures of other runners were removed that nobody has asked for lately")
+
+
+def _media_type(path: str) -> str:
+    try:
+        return decode_token(path.rpartition("/")[2].partition(".")[2])
+    except TopicError:
+        return OCTETS
