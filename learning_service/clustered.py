@@ -1,6 +1,6 @@
 """The learning service of a cluster: what a node stands by with, and what it leads with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bus import __version__
@@ -15,6 +15,8 @@ from bus.publisher import Publisher
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
 from learning_service import tables
+from learning_service.cluster import numbers
+from learning_service.cluster.link import ClusterRunners
 from learning_service.cluster.node import Node
 from learning_service.experiments.selection import Selection
 from learning_service.service import LearningService
@@ -30,6 +32,7 @@ class Program:
     limits: Limits = DEFAULT_LIMITS
     keys: Keys | None = None
     advertised: Advertised | None = None
+    connection: Connection | None = None  # by which jobs go out and ends come in; without one, runners are asked
 
     def open_log(self) -> Log:
         """Open the file."""
@@ -38,6 +41,7 @@ class Program:
     def create_tables(self, log: Log) -> None:
         """Create all tables of the service."""
         tables.create_tables(log)
+        numbers.create_tables(log)
 
     def stand_by(self, log: Log, loop: Loop, feed: Address, control: Address) -> Publisher:
         """Return the publisher of a service that answers for its log alone."""
@@ -48,7 +52,10 @@ class Program:
 
     def lead(self, log: Log, loop: Loop, feed: Address, control: Address) -> LearningService:
         """Return the service."""
-        service = LearningService(log, loop, self.selection, feed=feed, control=control, keys=self.keys)
+        runners = ClusterRunners(self.connection, log) if self.connection else None
+        service = LearningService(
+            log, loop, self.selection, feed=feed, control=control, keys=self.keys, runners=runners
+        )
         if self.advertised:
             service.publisher.advertise(self.advertised)
         return service
@@ -62,6 +69,6 @@ def run(access: Access, program: Program, feed: Address, control: Address) -> No
     """Be one of the learning services of a cluster until a signal comes."""
     connection = Connection(access, "learning")
     try:
-        Node(connection, program, program.path, feed, control).run()
+        Node(connection, replace(program, connection=connection), program.path, feed, control).run()
     finally:
         connection.close()

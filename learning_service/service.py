@@ -11,7 +11,6 @@ from bus.protocol.addresses import Address
 from bus.protocol.identity import WrongFeed
 from bus.protocol.recovery import Damaged, Notice, Rewound
 from bus.publisher import Publisher
-from bus.subscriber import source
 from bus.telemetry.metrics import Point
 from bus.transport.keys import Keys
 from bus.transport.loop import Loop
@@ -19,6 +18,7 @@ from learning_service.archive.adopting import Adopter
 from learning_service.archive.exporting import Exporter
 from learning_service.archive.history import History
 from learning_service.archive.importing import Importer
+from learning_service.cluster.switching import check_switch
 from learning_service.dispatch import dispatcher, purging
 from learning_service.dispatch.dispatcher import Dispatcher
 from learning_service.dispatch.purging import Purging
@@ -70,12 +70,15 @@ class LearningService:
 
         Raises:
             BindError: a port is taken.
-            InvalidInputError: the keys do not say which key a runner has, or the file is another shard's.
+            InvalidInputError: the keys do not say which key a runner has, or the file is another shard's, or has jobs
+                that could not end.
         """
         self._runners = runners or Direct(selection, keys)  # before anything is opened
         self._store = LearningStore(log, selection.shard)
+        check_switch(self._store, self._runners.addresses)
         self._repair = Repair(log, self._store, self._runners.addresses)
         self._store.fill_catalogue()
+        self._runners.open(self._store)
         self.publisher = Publisher(
             log, loop, service="learning", version=__version__, feed=feed, control=control, keys=keys
         )
@@ -89,7 +92,7 @@ class LearningService:
             on_overflow=self._read_again,
             reconcile=self._reconcile,
         )
-        self._consumer.on_hold = self._hold
+        self._consumer.on_hold, self._consumer.beside = self._hold, self._runners.beside
         self._dispatcher = Dispatcher(
             log,
             self._store,
@@ -107,7 +110,7 @@ class LearningService:
         self._recommender = Recommender(log, self._store, loop, self._dispatcher.pipelines)
         self._add_planning()
         self._add_records()
-        told = {**HELP, **consumer.HELP, **dispatcher.HELP, **purging.HELP, **source.HELP}
+        told = {**HELP, **consumer.HELP, **dispatcher.HELP, **purging.HELP, **self._runners.help}
         self.publisher.metrics.add(self._points, told)
 
     def _add_planning(self) -> None:
@@ -172,7 +175,7 @@ class LearningService:
         yield from self._subscriber.points()
 
     def _subscribe(self) -> Subscription:
-        receiver = Receiver(on_batch=self._consumer.on_batch, on_notice=self._on_notice)
+        receiver = Receiver(on_batch=self._consumer.on_batch, on_news=self._consumer.on_news, on_notice=self._on_notice)
         return self._runners.subscribe(self._loop, receiver, self._store.positions(), self._log.limits)
 
     def _read_again(self) -> None:

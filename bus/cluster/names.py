@@ -41,6 +41,11 @@ def consumer_of(pipeline: str, band: str) -> str:
     return f"{encode_token(pipeline).replace('%', '=')}-{band}"
 
 
+def any_job_of(job_id: str) -> str:
+    """Return the subjects of a job that waits, of any pipeline."""
+    return f"job.*.*.{encode_token(job_id)}"
+
+
 def end_subject(experiment_id: str, variant_index: int, job_id: str) -> str:
     """Return the subject of the end of a job."""
     return f"end.{encode_token(experiment_id)}.{variant_index}.{encode_token(job_id)}"
@@ -49,3 +54,8 @@ def end_subject(experiment_id: str, variant_index: int, job_id: str) -> str:
 def any_end_of(job_id: str) -> str:
     """Return the subjects of the end of a job of any experiment."""
     return f"end.*.*.{encode_token(job_id)}"
+
+
+def ends_of(experiment_id: str) -> str:
+    """Return the subjects of all ends of an experiment."""
+    return f"end.{encode_token(experiment_id)}.>"

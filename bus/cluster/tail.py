@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import nats
@@ -102,7 +103,8 @@ async def _read(client: Client, js: JetStreamContext, stream: str, after: int) -
                     raise TimeoutError(f"the consumer has ended: {says}")
                 left -= len(batch)
     finally:
-        await subscription.unsubscribe()
+        with suppress(nats.errors.Error):  # the connection is closed
+            await subscription.unsubscribe()
 
 
 def _status(message: Msg) -> str | None:

@@ -1,4 +1,5 @@
-"""Learning services in a cluster: one leads, the others follow its ledger and stand by.
+"""Learning services in a cluster: jobs go out, ends come in; one leads, the others follow its ledger and stand by.
 
-May import `bus`, `learning_service.experiments` and `learning_service.storage`. Needs the extra `cluster`.
+May import `bus` and, of `learning_service`, `experiments`, `storage` and `runners`. Needs the extra `cluster`, but for
+`switching`.
 """

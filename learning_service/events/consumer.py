@@ -16,6 +16,7 @@ from bus.contracts.messages import (
     JobQueued,
     JobScored,
     JobStarted,
+    Message,
     VariantProgress,
 )
 from bus.contracts.topics import EVENT_REJECTED, VARIANT_PROGRESS
@@ -42,6 +43,7 @@ from learning_service.events.router import (
 )
 from learning_service.events.staging import Staging, rejection
 from learning_service.experiments.model import variant_fraction
+from learning_service.runners.reaching import Beside
 from learning_service.storage.store import LearningStore
 from learning_service.storage.unit_of_work import UnitOfWork
 
@@ -79,12 +81,13 @@ class EventConsumer:
         is called with a runner whose event could not be handled: it has to be asked how its jobs ended.
         """
         self.on_hold: Callable[[bool], None] = lambda _: None  # whether to deliver no more for now, as many wait
+        self.beside: Beside | None = None  # what writes more of events than their positions, in the same transaction
         self._is_held = self._is_called = False
         self._pace = Pace(log.limits.batch_events)
         self._on_overflow, self._reconcile = on_overflow, reconcile
         self._log, self._store, self._loop = log, store, loop
         self._publisher, self._controller = publisher, controller
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: deque[Delivery | JobEvent] = deque()
         self._damaged: dict[tuple[str, int], None] = {}  # runners with offsets that were published, oldest first
         self._gaps: set[str] = set()  # runners with a gap that could not be noted
         self._blocked = self._overflown = False
@@ -106,6 +109,12 @@ class EventConsumer:
                 self._overflown = True  # this one and all that follow are read again: see `_go_on`
             else:
                 self._waiting.append(delivery)
+        self._work_off()
+
+    def on_news(self, messages: list[Message]) -> None:
+        """Take events that have no place in a log; they may be lost, and are dropped while many wait."""
+        if not self._overflown and len(self._waiting) < self._log.limits.waiting_events:
+            self._waiting += [one for one in messages if isinstance(one, JobQueued | JobStarted | JobCompleted)]
         self._work_off()
 
     def apply_local(self, event: JobEvent) -> None:
@@ -246,7 +255,7 @@ class EventConsumer:
             staging.settle()
             for runner in self._gaps:
                 self._store.begin_reconcile(tx, runner)
-            self._store.write_positions(tx, _positions(batch))
+            self._write_positions(tx, batch)
         self._gaps.clear()
         for label in labels:  # once they are on disk: a failed batch is tried again
             self._counts[label] += 1
@@ -264,8 +273,14 @@ class EventConsumer:
         with self._log.transaction() as tx:
             tx.append(EVENT_REJECTED, rejection(outcome, None, delivery))
             self._note_failure(tx, outcome, delivery)
-            self._store.write_positions(tx, _positions([one]))
+            self._write_positions(tx, [one])
         self._counts[outcome.label] += 1
+
+    def _write_positions(self, tx: Transaction, batch: Sequence[Delivery | JobEvent]) -> None:
+        """Write where a batch ends in each log."""
+        self._store.write_positions(tx, _positions(batch))
+        if self.beside:
+            self.beside(tx, [one for one in batch if isinstance(one, Delivery)])
 
     def _relay_progress(self, delivery: Delivery) -> None:
         try:

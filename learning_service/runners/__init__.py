@@ -1,4 +1,4 @@
 """How the learning service reaches its runners.
 
-May import `bus` and `learning_service.experiments`.
+May import `bus`, `learning_service.experiments` and `learning_service.storage`.
 """

@@ -1,6 +1,7 @@
 """Runners that are reached by their own sockets."""
 
 from bus.config.limits import Limits
+from bus.subscriber import source
 from bus.subscriber.delivery import Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.client import RequestClient
@@ -8,6 +9,7 @@ from bus.transport.keys import Keys, curve_for
 from bus.transport.loop import Loop
 from learning_service.experiments.selection import Selection
 from learning_service.runners.reaching import Positions, Receiver
+from learning_service.storage.store import LearningStore
 
 
 class Direct:
@@ -22,10 +24,16 @@ class Direct:
         self._selection, self._keys = selection, keys
         self._curves = {runner: curve_for(keys, runner) for runner in selection.runners}
 
+    beside = None
+    help = source.HELP
+
     @property
     def addresses(self) -> list[str]:
         """The control addresses."""
         return self._selection.runners
+
+    def open(self, store: LearningStore) -> None:
+        """Do nothing: runners know what they have."""
 
     def client(self, loop: Loop, address: str) -> RequestClient:
         """Return a new client of one of them."""

@@ -1,19 +1,23 @@
 """How runners are reached: what asks one of them, and what their events come by."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from bus.config.limits import Limits
+from bus.contracts.messages import Message
+from bus.eventlog.transaction import Transaction
 from bus.protocol.control import ControlError
 from bus.protocol.recovery import Notice
 from bus.subscriber.delivery import Delivery, Position
 from bus.telemetry.metrics import Point
 from bus.transport.client import REQUEST_SECONDS
 from bus.transport.loop import Loop
+from learning_service.storage.store import LearningStore
 
 R = TypeVar("R")
+Beside = Callable[[Transaction, Sequence[Delivery]], None]
 Positions = Mapping[tuple[str, str], Position]
 
 
@@ -64,10 +68,12 @@ class Subscription(Protocol):
 class Receiver:
     """Who takes what comes by a subscription: all in the thread of the loop.
 
-    `on_batch` takes events in the order of their log, `on_notice` the runner and the prefix of a gap.
+    `on_batch` takes events in the order of their log, `on_news` those that have no place in one and may be lost,
+    `on_notice` the runner and the prefix of a gap.
     """
 
     on_batch: Callable[[list[Delivery]], None]
+    on_news: Callable[[list[Message]], None]
     on_notice: Callable[[str, str, Notice], None]
 
 
@@ -77,6 +83,17 @@ class Runners(Protocol):
     @property
     def addresses(self) -> list[str]:
         """The names by which the store knows them."""
+
+    @property
+    def beside(self) -> Beside | None:
+        """What writes more of events than their positions, in the transaction that applies them."""
+
+    @property
+    def help(self) -> dict[str, str]:
+        """What the metrics of a subscription mean."""
+
+    def open(self, store: LearningStore) -> None:
+        """Learn what is planned, before anything else is asked for."""
 
     def client(self, loop: Loop, address: str) -> Client:
         """Return a new client of one of them."""

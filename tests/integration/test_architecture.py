@@ -46,8 +46,13 @@ ROOMS: Final[dict[str, set[str]]] = {
     },
     "learning_service.experiments": PURE_BUS,
     "learning_service.storage": {"bus", "learning_service.experiments"},
-    "learning_service.cluster": {"bus", "learning_service.experiments", "learning_service.storage"},
-    "learning_service.runners": {"bus", "learning_service.experiments"},
+    "learning_service.runners": {"bus", "learning_service.experiments", "learning_service.storage"},
+    "learning_service.cluster": {
+        "bus",
+        "learning_service.experiments",
+        "learning_service.storage",
+        "learning_service.runners",
+    },
     "learning_service.events": {
         "bus",
         "learning_service.experiments",
