@@ -106,6 +106,7 @@ ROOMS: Final[dict[str, set[str]]] = {
         "variantbus.files",
     },
     "variantbus.notify": {"bus", "learning_service.experiments", "variantbus.client"},
+    "variantbus.cluster": {"bus", "variantbus.reports"},
     "variantbus.cli": {"bus", "pipeline_runner", "learning_service", "variantbus"},
 }
 # The services themselves join the rooms of their package, and never those of another service.

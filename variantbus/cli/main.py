@@ -66,6 +66,9 @@ COMMANDS: Final = {
         "variantbus.cli.runners:runner_forget",
         "Give up a runner that never comes back: ADDRESS, as `runner-list` names it.",
     ),
+    "cluster": Late(
+        "variantbus.cli.cluster:cluster", "Share the work of many machines over servers of NATS JetStream."
+    ),
     "check": Late("variantbus.cli.check:check", "Check the health of each process."),
     "verify": Late(
         "variantbus.cli.verify:verify",

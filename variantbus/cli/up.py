@@ -56,7 +56,7 @@ def up(data_dir: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["VARIANTBUS_DATA_DIR"] = str(folder)
         pass_on_config()
-        lock = _claim(folder)
+        lock = claim(folder)
         wiring = check_first(folder)
         click.echo(f"data and pictures in {folder}", err=True)
         if words := variables(folder, wiring):
@@ -98,8 +98,8 @@ def check_first(folder: Path) -> Wiring:
     return wire(settings["runner"], settings["learning"], page, named_runners())
 
 
-def _claim(folder: Path) -> int:
-    """Make this process the `up` of a data folder, if need be after what is there was ended.
+def claim(folder: Path, name: str = "variantbus up") -> int:
+    """Make this process the supervisor of a folder, if need be after what is there was ended; `name` is its command.
 
     Raises:
         LogError: another one runs there, or has left processes.
@@ -111,13 +111,13 @@ def _claim(folder: Path) -> int:
         return descriptor
     if descriptor >= 0:
         os.close(descriptor)
-        found = f"a `variantbus up` that was killed has left processes in {folder}: {_numbers(left)}"
+        found = f"a `{name}` that was killed has left processes in {folder}: {_numbers(left)}"
     else:
-        found = f"`variantbus up` runs in {folder} already, as {holder(folder / UP_LOCK)}"
+        found = f"`{name}` runs in {folder} already, as {holder(folder / UP_LOCK)}"
     if not (sys.stdin and sys.stdin.isatty() and click.confirm(f"{found}. End that and go on?", err=True)):
         raise LogError(f"{found}; `variantbus down --data-dir {shlex.quote(str(folder))}` ends that")
     end_all(folder)
-    return _claim(folder)
+    return claim(folder, name)
 
 
 def _numbers(processes: list[psutil.Process]) -> str:

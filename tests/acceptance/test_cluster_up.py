@@ -1,0 +1,77 @@
+"""`variantbus cluster up`: servers of a cluster on this machine."""
+
+from typing import Final
+
+import psutil
+import pytest
+
+from bus.cluster import names, streams
+from bus.cluster.access import parse_access
+from bus.cluster.connection import Connection
+from tests.support.helpers import TIME_FACTOR, wait_until
+from tests.support.workspace import Running, Workspace, sentence_of
+
+READY_SECONDS: Final = 60.0  # elections take seconds, and processors are shared
+ANSWER_SECONDS: Final = 30.0
+DOWN_SECONDS: Final = 15.0
+
+
+def start(workspace: Workspace) -> Running:
+    """Start three servers and wait until they are ready."""
+    up = workspace.command("cluster", "up", "--data-dir", workspace.folder / "data")
+    up.wait_for_line("listening", READY_SECONDS)
+    return up
+
+
+def url_of(up: Running) -> str:
+    """Return what the command says is to be given as `--cluster`."""
+    return up.wait_for_line("listening").partition("cluster=")[2]
+
+
+def servers_of(up: Running) -> list[psutil.Process]:
+    """Return the servers that run."""
+    return [one for one in psutil.Process(up.popen.pid).children() if one.name() == "nats-server"]
+
+
+def copies_in(url: str) -> int:
+    """Make the streams, or find them, and return how many copies they have."""
+    connection = Connection(parse_access(url), "test")
+    try:
+        connection.run(connection.ready(), ANSWER_SECONDS * TIME_FACTOR)
+        copies = connection.run(streams.ensure(connection.js), ANSWER_SECONDS * TIME_FACTOR)
+        info = connection.run(connection.js.stream_info(names.ENDS), ANSWER_SECONDS * TIME_FACTOR)
+        assert info.config.num_replicas == copies
+        return copies
+    finally:
+        connection.close()
+
+
+@pytest.mark.timeout(300)
+def test_servers_come_back_with_ports_and_data_and_end_with_the_command(workspace: Workspace) -> None:
+    """One that dies is started again; the next start of all has the same ports, and the streams that were made."""
+    up = start(workspace)
+    url = url_of(up)
+    assert copies_in(url) == 3
+    first, *_ = servers_of(up)
+
+    first.kill()
+
+    wait_until(lambda: len(servers_of(up)) == 3 and first not in servers_of(up), READY_SECONDS, what="another server")
+    assert up.terminate(DOWN_SECONDS) == 0
+    wait_until(lambda: not workspace.left(), DOWN_SECONDS, what="the end of all servers")
+    assert "starting it again" in up.errors()
+    again = start(workspace)
+    assert url_of(again) == url
+    assert copies_in(url) == 3
+
+
+@pytest.mark.timeout(240)
+def test_servers_do_not_outlive_a_command_that_is_killed(workspace: Workspace) -> None:
+    """Nothing is left that would have its ports; and a second command beside the first is refused."""
+    up = start(workspace)
+    refused = workspace.run("cluster", "up", "--data-dir", workspace.folder / "data", code=4)
+    assert "`variantbus cluster up` runs in" in sentence_of(refused)
+
+    up.kill()
+
+    wait_until(lambda: not workspace.left(), DOWN_SECONDS, what="the end of all servers")

@@ -1,0 +1,23 @@
+"""`variantbus cluster …`: the group."""
+
+from typing import Final
+
+import click
+
+from variantbus.cli.late import Late, LateCommands, LateGroup
+
+COMMANDS: Final = {
+    "up": Late(
+        "variantbus.cli.cluster_up:up",
+        "Run servers of NATS JetStream on this machine until Ctrl-C, for trying; one that dies is restarted.",
+        extra="all",
+    ),
+}
+
+
+@click.group(cls=LateGroup)
+def cluster() -> None:
+    """Share the work of many machines over servers of NATS JetStream."""
+
+
+cluster.commands = LateCommands(COMMANDS)
