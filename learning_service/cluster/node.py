@@ -30,7 +30,7 @@ from learning_service.cluster.leadership import Leader, Lease
 from learning_service.cluster.ledger import DeposedError, Ledger
 from learning_service.cluster.standby import Lead, Restore, Standby
 
-REST_SECONDS: Final = 1.0  # before the second try to restore a file; each one after it waits twice as long
+REST_SECONDS: Final = 1.0  # before the file is looked at that was restored twice; the next time about twice as long
 LONGEST_REST: Final = 30.0
 COPY_SECONDS: Final = 3600.0
 RELEASE_SECONDS: Final = 2.0
@@ -117,7 +117,7 @@ class Node:
             publisher.methods.pass_on(asker.ask)
             standby = Standby(self._connection, self._keep_addresses(publisher), log, loop)
             publisher.metrics.add(lambda: _points(0, standby.sequence), HELP)
-            standby.start(min(LONGEST_REST, REST_SECONDS * 2**self._restored) if self._restored else 0.0)
+            standby.start(min(LONGEST_REST, REST_SECONDS * (2 ** (self._restored - 1) - 1)) if self._restored else 0.0)
             try:
                 loop.run()
                 asker.close()
@@ -179,7 +179,8 @@ class Node:
     def _restore(self, restore: Restore) -> None:
         """Replace the file by a copy; what was there stays beside it."""
         path = self._path
-        logger.warning("%s is made anew from the cluster: %s", path, restore.why)
+        level = logging.WARNING if restore.had_events else logging.INFO
+        logger.log(level, "%s is made anew from the cluster: %s", path, restore.why)
         self._restored += 1
         new = path.with_name(f"{path.name}.restoring")
         if restore.snapshot:
@@ -192,7 +193,10 @@ class Node:
         for suffix in ("-wal", "-shm"):
             path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
         path.with_suffix(".head").unlink(missing_ok=True)
-        path.replace(path.with_name(f"{path.name}.replaced"))
+        if restore.had_events:
+            path.replace(path.with_name(f"{path.name}.replaced"))
+        else:
+            path.unlink()
         if restore.snapshot:
             new.replace(path)
         sync(path.parent)

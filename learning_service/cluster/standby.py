@@ -40,6 +40,7 @@ class Restore(NamedTuple):
 
     snapshot: Snapshot | None
     why: str
+    had_events: bool  # there is something in the file that is replaced
 
 
 Outcome = Lead | Restore
@@ -105,14 +106,17 @@ class Standby:
             has_events=self._log.head > 0,
         )
         if way == "restore":
-            return Restore(newest, "it is not in the ledger any more, or was never")
+            return self._restore(newest, "the ledger does not begin where it ends")
         start = self._place if way == "follow" and self._place else start_of(created)
         self.replica = Replica(self._log, self._loop, start, self._tables)
         try:
             return await self._follow(self.replica, info.state)
         except (BrokenError, StreamLostError) as error:
             copies = await self._insist(lambda: snapshots.stored(self._connection.js, created), "no copy can be read")
-            return Restore(copies[-1] if copies else None, told(error))
+            return self._restore(copies[-1] if copies else None, told(error))
+
+    def _restore(self, snapshot: Snapshot | None, why: str) -> Restore:
+        return Restore(snapshot, why, self._log.head > 0)
 
     async def _follow(self, replica: Replica, state: StreamState) -> Outcome:
         """Follow the ledger, and try to lead once this file is as far as the ledger was."""

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from bus.cluster import names
 from bus.contracts.experiments import ExperimentView, RenameParams
 from bus.protocol.control import ControlError
+from tests.support.clusters import connected
 from tests.support.experiment_files import pictures, services, submit
 from tests.support.helpers import wait_until
 from tests.support.learning_nodes import TAKEOVER_SECONDS, LearningNode, wait_for_all, wait_for_leader
 from tests.support.nats_servers import NatsServers
-from tests.support.workspace import STOP_SECONDS, Workspace, view_of
+from tests.support.workspace import ROOT, STOP_SECONDS, Workspace, view_of
 
 
 def made_before(workspace: Workspace) -> tuple[Path, str]:
@@ -139,3 +141,37 @@ def test_a_file_that_went_its_own_way_is_refused(workspace: Workspace, nats: Nat
 
     assert node.process.wait(STOP_SECONDS) == 2
     assert "experiments of its own" in node.process.errors()
+
+
+def test_a_file_that_the_ledger_has_left_behind_begins_with_a_copy(
+    workspace: Workspace, nats: NatsServers, tmp_path: Path
+) -> None:
+    """So does a new one: the ledger is kept behind the copies only. What was there before stays beside it."""
+    workspace.environment["PYTHONPATH"] = str(ROOT)
+    data, experiment = made_before(workspace)
+    leader = LearningNode(workspace, nats, data, module="tests.support.eager_learning_node")
+    leader.wait_to_lead()
+    behind = LearningNode(workspace, nats, tmp_path / "behind")
+    wait_for_all(leader, behind)
+    behind.terminate()
+    before = behind.contents()["ledger_places"]
+    with connected(nats.url) as client:
+
+        def is_left_behind() -> bool:
+            rename(leader, experiment, f"after {leader.sequence}")
+            first = client.run(client.js.stream_info(names.LEDGER)).state.first_seq
+            return bool(first > 1 + int(str(before[0][2])))
+
+        wait_until(is_left_behind, TAKEOVER_SECONDS, what="a ledger without its beginning")
+    behind.start()
+    fresh = LearningNode(workspace, nats, tmp_path / "fresh")
+    wait_for_all(leader, behind, fresh)
+    rename(fresh, experiment, "the last name")
+    wait_for_all(leader, behind, fresh)
+    for node in (behind, fresh, leader):
+        node.terminate()
+
+    assert leader.contents() == behind.contents() == fresh.contents()
+    assert (behind.data / "learning.db.replaced").exists()
+    assert not (fresh.data / "learning.db.replaced").exists(), "there was nothing in it"
+    assert not [*fresh.data.glob("*.gz"), *fresh.data.glob("*.snapshot"), *fresh.data.glob("*.restoring")]

@@ -17,9 +17,11 @@ TAKEOVER_SECONDS = 3 * PATIENCE
 class LearningNode(ServiceProcess):
     """One learning service of a cluster."""
 
-    def __init__(self, workspace: Workspace, nats: NatsServers, data: Path, *options: str) -> None:
+    def __init__(
+        self, workspace: Workspace, nats: NatsServers, data: Path, *, module: str = "learning_service"
+    ) -> None:
         """Start it with a folder of its own."""
-        super().__init__(workspace, "learning_service", ("--cluster", nats.url, *options), steady_ports(), data)
+        super().__init__(workspace, module, ("--cluster", nats.url), steady_ports(), data)
 
     def metric(self, name: str) -> float:
         """Return the value of a metric without labels; -1 if it does not answer."""
