@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from bus.eventlog import points
-from bus.eventlog.errors import BodyTooLargeError, LogError, StorageError
+from bus.eventlog.errors import BodyTooLargeError, LogError, ReplicationError, StorageError
 from bus.eventlog.log import Log
 from bus.protocol import topics
 from bus.protocol.addresses import Address, Advertised
@@ -56,6 +56,7 @@ HELP: Final = {
 REFUSALS: Final = {
     BodyTooLargeError: Refusal("too_large", "put large values in a file"),
     StorageError: Refusal("unavailable", "make room and try again"),
+    ReplicationError: Refusal("unavailable", "whether it was done is not known; ask again"),
 }
 
 

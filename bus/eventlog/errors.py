@@ -12,6 +12,13 @@ class DiskError(LogError):
     """
 
 
+class ReplicationError(LogError):
+    """What was to be committed cannot be passed on, so it is not: another service may have taken over.
+
+    Whoever waits for an answer gets one; then the service has to end.
+    """
+
+
 class StorageError(Exception):
     """Nothing can be written now, and nothing was: the disk is full or read-only, or another process writes. Try again.
 

@@ -76,7 +76,7 @@ class MethodServer:
 
         `service`: its name, for clients that have asked the wrong one. `refusals`: exceptions of handlers for transient
         errors, with the reply that the client gets. `fatal` ones end the process instead of being answered, as
-        `MemoryError` does.
+        `MemoryError` does; but for those of exactly a type of `refusals`.
         """
         self._refusals, self._service = refusals, service
         self._fatal: tuple[type[Exception], ...] = (MemoryError, *fatal)
@@ -202,7 +202,7 @@ class MethodServer:
             return ControlError("invalid_request", str(error))
         if isinstance(error, ControlError):
             return error
-        if isinstance(error, self._fatal):
+        if isinstance(error, self._fatal) and type(error) not in self._refusals:
             raise error
         refusal = next((one for kind, one in self._refusals.items() if isinstance(error, kind)), None)
         if refusal:

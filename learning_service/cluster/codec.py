@@ -25,11 +25,15 @@ class BrokenError(Exception):
 
 
 class Began(Struct, frozen=True, array_like=True, tag="began"):
-    """A learning service begins to lead. `tables`: the version of each store, which those that follow need too."""
+    """A learning service begins to lead. `tables`: the version of each store, which those that follow need too.
+
+    `run` is another one each time: of two that begin at once, each has to know whether it is its own that is there.
+    """
 
     name: str
     control: str
     tables: dict[str, int]
+    run: str
 
 
 class _Part(Struct, frozen=True, array_like=True):

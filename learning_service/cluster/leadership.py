@@ -56,8 +56,7 @@ class Lease:
         while not self.is_held:
             self._value = msgspec.json.encode(msgspec.structs.replace(self._leader, run=uuid.uuid4().hex))
             try:
-                keys = await self._connection.js.key_value(names.LEADER)
-                self._revision = await asyncio.wait_for(keys.create(KEY, self._value), ANSWER_SECONDS)
+                self._revision = await asyncio.wait_for(self._create(), ANSWER_SECONDS)
             except FAILURES as error:
                 logger.debug("the key is not won: %s", told(error))
                 await asyncio.sleep(TURN_SECONDS)
@@ -73,8 +72,7 @@ class Lease:
             return
         self.is_held = False
         try:
-            keys = await self._connection.js.key_value(names.LEADER)
-            await asyncio.wait_for(keys.delete(KEY, last=self._revision), ANSWER_SECONDS)
+            await asyncio.wait_for(self._delete(), ANSWER_SECONDS)
         except FAILURES as error:
             logger.debug("the key is not given up: %s", told(error))
 
@@ -87,8 +85,7 @@ class Lease:
             if began - renewed >= LEADER_SECONDS:
                 break  # nobody answers, or this process was paused
             try:
-                keys = await self._connection.js.key_value(names.LEADER)
-                self._revision = await asyncio.wait_for(self._renew(keys), ANSWER_SECONDS)
+                self._revision = await asyncio.wait_for(self._renew(), ANSWER_SECONDS)
             except KeyWrongLastSequenceError:
                 break
             except FAILURES as error:
@@ -98,7 +95,16 @@ class Lease:
         self.is_held = False
         self.on_lost()
 
-    async def _renew(self, keys: KeyValue) -> int:
+    async def _create(self) -> int:
+        keys = await self._connection.js.key_value(names.LEADER)
+        return await keys.create(KEY, self._value)
+
+    async def _delete(self) -> None:
+        keys = await self._connection.js.key_value(names.LEADER)
+        await keys.delete(KEY, last=self._revision)
+
+    async def _renew(self) -> int:
+        keys = await self._connection.js.key_value(names.LEADER)
         try:
             return await keys.update(KEY, self._value, last=self._revision)
         except KeyWrongLastSequenceError:
@@ -111,8 +117,12 @@ class Lease:
 async def read_leader(connection: Connection) -> Leader | None:
     """Return who leads; None if nobody does, or that cannot be told."""
     try:
-        keys = await connection.js.key_value(names.LEADER)
-        entry = await asyncio.wait_for(keys.get(KEY), ANSWER_SECONDS)
+        entry = await asyncio.wait_for(_entry(connection), ANSWER_SECONDS)
         return _decoder.decode(entry.value or b"")
     except (msgspec.DecodeError, *FAILURES):
         return None
+
+
+async def _entry(connection: Connection) -> KeyValue.Entry:
+    keys = await connection.js.key_value(names.LEADER)
+    return await keys.get(KEY)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Final
 
 import nats
@@ -13,7 +14,7 @@ from bus.cluster import names
 from bus.cluster.connection import Connection
 from bus.cluster.ends import WRONG_SEQUENCE
 from bus.cluster.errors import ClusterError, told
-from bus.eventlog.errors import LogError
+from bus.eventlog.errors import ReplicationError
 from bus.eventlog.replicas import Entry
 from bus.eventlog.transaction import Transaction
 from learning_service.cluster import places
@@ -26,15 +27,15 @@ PAUSE_SECONDS: Final = 0.1
 logger = logging.getLogger(__name__)
 
 
-class DeposedError(LogError):
-    """This learning service leads no more, so it can write nothing."""
-
-
 class Ledger:
     """Writes the entries of a leader; used in the loop's thread, which waits for each to be safe."""
 
-    def __init__(self, connection: Connection, place: Place, last: int) -> None:
-        """Continue behind a place; `last` is the newest message, perhaps of an entry whose end never came."""
+    def __init__(self, connection: Connection, place: Place, last: int, lost: Callable[[], None]) -> None:
+        """Continue behind a place; `last` is the newest message, perhaps of an entry whose end never came.
+
+        `lost` is called as soon as this one leads no more.
+        """
+        self._lost = lost
         self._connection, self._place, self._last = connection, place, last
         self._is_pending = self._is_deposed = False
 
@@ -47,7 +48,7 @@ class Ledger:
         """Write that this one leads, after which whoever led before can write nothing.
 
         Raises:
-            DeposedError: somebody else has written meanwhile, or the servers do not answer.
+            ReplicationError: somebody else has written meanwhile, or the servers do not answer.
         """
         self._write(began)
 
@@ -55,7 +56,7 @@ class Ledger:
         """Write an entry, and note the place behind it in its own transaction.
 
         Raises:
-            DeposedError: this one leads no more, or that is not known.
+            ReplicationError: this one leads no more, or that is not known.
         """
         if self._is_pending:  # it is in the ledger, and its commit has failed: the file has to catch up
             self._is_deposed = True
@@ -69,7 +70,8 @@ class Ledger:
 
     def _write(self, body: Body) -> None:
         if self._is_deposed:
-            raise DeposedError("this learning service leads no more")
+            self._lost()
+            raise ReplicationError("this learning service leads no more")
         limit = self._connection.client.max_payload
         messages, link = pack(body, self._place.link, limit)
         self._is_deposed = True  # until the last of them is safe
@@ -77,7 +79,8 @@ class Ledger:
             last = self._connection.run(self._publish(messages), SEND_SECONDS + ANSWER_SECONDS)
         except (ClusterError, nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
             text = f"the ledger cannot be written, so this learning service leads no more: {told(error)}"
-            raise DeposedError(text) from error
+            self._lost()
+            raise ReplicationError(text) from error
         self._is_deposed = False
         self._last, self._place = last, Place(self._place.created, last, link)
 

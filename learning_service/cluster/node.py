@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Final, Protocol, TypeVar
 
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError, told
+from bus.eventlog.errors import ReplicationError
 from bus.eventlog.files import sync
 from bus.eventlog.log import Log
 from bus.protocol.addresses import Address
@@ -27,7 +29,7 @@ from learning_service.cluster import places, snapshots
 from learning_service.cluster.asking import Answerer, Asker
 from learning_service.cluster.codec import LINK_BYTES, Began
 from learning_service.cluster.leadership import Leader, Lease
-from learning_service.cluster.ledger import DeposedError, Ledger
+from learning_service.cluster.ledger import Ledger
 from learning_service.cluster.standby import Lead, Restore, Standby
 
 REST_SECONDS: Final = 1.0  # before the file is looked at that was restored twice; the next time about twice as long
@@ -135,7 +137,7 @@ class Node:
             try:
                 ledger = self._begin(log, loop, lead)
                 service = self._bound(lambda: self._program.lead(log, loop, self._feed, self._control))
-            except DeposedError as error:
+            except ReplicationError as error:
                 logger.warning("%s", error)
                 return
             logger.info("this learning service leads")
@@ -145,13 +147,13 @@ class Node:
             copying, self._is_migrated = self._connection.submit(copies), False
             try:
                 loop.run()
-            except DeposedError as error:
+            except ReplicationError as error:
                 logger.warning("%s", error)
             finally:
                 logger.info("this learning service leads no more")
                 copying.cancel()
                 answerer.close()
-                with suppress(DeposedError):
+                with suppress(ReplicationError):
                     service.close()
 
     def _begin(self, log: Log, loop: Loop, lead: Lead) -> Ledger:
@@ -160,7 +162,7 @@ class Node:
         if self._lease:
             self._lease.on_lost = lambda: loop.call(loop.stop)
             if not self._lease.is_held:
-                raise DeposedError("the key of the leader was lost again")
+                raise ReplicationError("the key of the leader was lost again")
         if lead.is_new:  # the links of another file's entries are others, whatever is in them
             place = place._replace(link=os.urandom(LINK_BYTES))
         if not place.sequence:
@@ -170,9 +172,9 @@ class Node:
             try:
                 self._connection.run(snapshots.take(self._connection.js, self._path), COPY_SECONDS)
             except (ClusterError, *snapshots.FAILURES) as error:
-                raise DeposedError(f"no copy of {self._path} can be put into the cluster: {told(error)}") from error
-        ledger = Ledger(self._connection, place, lead.last)
-        ledger.begin(Began(self._name, str(self._control), places.versions(log)))
+                raise ReplicationError(f"no copy of {self._path} can be put into the cluster: {told(error)}") from error
+        ledger = Ledger(self._connection, place, lead.last, loop.stop)
+        ledger.begin(Began(self._name, str(self._control), places.versions(log), uuid.uuid4().hex))
         log.replicate(ledger)
         return ledger
 

@@ -10,7 +10,7 @@ from bus.eventlog.replicas import Entry, Step
 from learning_service.cluster.codec import RESERVE, Assembler, Began, Body, BrokenError, pack
 
 START = b""
-BEGAN = Began("machine:5571", "tcp://127.0.0.1:5571", {"learning": 9})
+BEGAN = Began("machine:5571", "tcp://127.0.0.1:5571", {"learning": 9}, "run")
 SMALL = Entry(3, [Step("one", "DELETE FROM t WHERE a = ?", [1])], [("a.", 5, Raw(msgspec.msgpack.encode({"x": 1})))])
 
 

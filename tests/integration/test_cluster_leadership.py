@@ -1,0 +1,76 @@
+"""Who leads: one at a time, and another one when that is gone."""
+
+from concurrent.futures import Future
+
+import pytest
+
+from bus.cluster import names
+from learning_service.cluster.leadership import KEY, Leader, Lease, read_leader
+from tests.support.clusters import Client, connected
+from tests.support.helpers import wait_until
+from tests.support.nats_servers import NatsServers
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+def lease(client: Client, name: str) -> Lease:
+    """Return the lease of a learning service."""
+    return Lease(client.connection, Leader(name=name, control=f"tcp://{name}:5571"))
+
+
+def test_one_leads_and_when_it_gives_up_another_one_does(nats: NatsServers) -> None:
+    """At once; whoever asks is told who it is."""
+    with connected(nats.url) as client:
+        client.ensure()
+        one, two = lease(client, "one"), lease(client, "two")
+        assert client.run(read_leader(client.connection)) is None
+        client.run(one.win())
+        waiting: Future[None] = client.connection.submit(two.win())
+        leader = client.run(read_leader(client.connection))
+        assert (leader.name, leader.control) == ("one", "tcp://one:5571")
+        assert not waiting.done()
+        client.run(one.release())
+        waiting.result(10)
+
+        assert (one.is_held, two.is_held) == (False, True)
+        assert client.run(read_leader(client.connection)).name == "two"
+        client.run(two.release())
+
+
+def test_who_is_silent_is_followed_and_told(nats: NatsServers) -> None:
+    """The key is gone after its time, and belongs to another one; the first one notices when it is back."""
+    with connected(nats.url) as client, connected(nats.url) as other:
+        client.ensure()
+        one, two = lease(client, "one"), lease(other, "two")
+        lost: list[str] = []
+        one.on_lost = lambda: lost.append("one")
+        client.run(one.win())
+
+        async def take_away() -> None:
+            keys = await client.js.key_value(names.LEADER)
+            await keys.delete(KEY)
+
+        client.run(take_away())
+        other.run(two.win())
+        wait_until(lambda: lost == ["one"], what="that it is told")
+
+        assert (one.is_held, two.is_held) == (False, True)
+        other.run(two.release())
+
+
+def test_without_servers_nobody_holds_the_key(nats: NatsServers) -> None:
+    """As somebody else may have it by now; with them it can be won again."""
+    with connected(nats.url) as client:
+        client.ensure()
+        one = lease(client, "one")
+        lost: list[str] = []
+        one.on_lost = lambda: lost.append("one")
+        client.run(one.win())
+        nats.nodes[0].kill()
+        wait_until(lambda: lost == ["one"], what="that it is told")
+        assert client.run(read_leader(client.connection)) is None
+        nats.nodes[0].start()
+        client.run(one.win())
+
+        assert one.is_held
+        client.run(one.release())
