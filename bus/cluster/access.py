@@ -12,6 +12,7 @@ from bus.protocol.validation import InvalidInputError, convert
 
 SCHEMES: Final = ("nats", "tls")
 PORT: Final = 4222
+INBOX: Final = "_INBOX"
 Url = Annotated[str, Meta(min_length=1, max_length=300)]
 
 
@@ -19,18 +20,20 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     servers: Annotated[tuple[Url, ...], Meta(min_length=1)]
     credentials: str = ""
     ca: str = ""
+    inbox: Annotated[str, Meta(pattern=r"^\w+$", max_length=100)] = INBOX
 
 
 class Access(Struct, frozen=True, kw_only=True):
     """The servers, and what they want to see of a client.
 
     `credentials` is a file with a user's credentials or the seed of an nkey, `ca` a file with the certificates of those
-    who have signed those of the servers.
+    who have signed those of the servers, and `inbox` the beginning of the subjects on which it may hear answers.
     """
 
     servers: tuple[str, ...]
     credentials: Path | None = None
     ca: Path | None = None
+    inbox: str = INBOX
 
 
 def parse_access(text: str) -> Access:
@@ -61,7 +64,7 @@ def _read(path: Path) -> Access:
     for name, one in files.items():
         if not one.is_file():
             raise InvalidInputError(f"cluster: {path}: {name}: there is no file {one}")
-    return _checked(Access(servers=settings.servers, **files))
+    return _checked(Access(servers=settings.servers, inbox=settings.inbox, **files))
 
 
 def _with_scheme(scheme: str, host: str) -> str:

@@ -143,7 +143,7 @@ class Connection:
 
 def _settings(access: Access) -> dict[str, Any]:
     """Return what nats-py is told of credentials and certificates."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"inbox_prefix": access.inbox.encode()}
     if access.credentials:
         try:
             is_user = USER in access.credentials.read_bytes()

@@ -12,6 +12,11 @@ COMMANDS: Final = {
         "Run servers of NATS JetStream on this machine until Ctrl-C, for trying; one that dies is restarted.",
         extra="all",
     ),
+    "config": Late(
+        "variantbus.cli.cluster_config:config",
+        "Write configurations for the servers of a cluster, and what learning services, runners and readers need.",
+        extra="cluster",
+    ),
 }
 
 

@@ -24,6 +24,7 @@ class Node(Struct, frozen=True, kw_only=True):
     client: int = CLIENT_PORT
     route: int = ROUTE_PORT
     monitor: int = MONITOR_PORT
+    watched: str = "127.0.0.1"  # where it tells how it is, to its own machine alone
 
 
 def settings_of(node: Node, nodes: Sequence[Node], store: str) -> dict[str, Value]:
@@ -35,7 +36,7 @@ def settings_of(node: Node, nodes: Sequence[Node], store: str) -> dict[str, Valu
     found: dict[str, Value] = {
         "server_name": node.name,
         "listen": f"{node.host}:{node.client}",
-        "http": f"127.0.0.1:{node.monitor}",
+        "http": f"{node.watched}:{node.monitor}",
         "max_payload": MAX_PAYLOAD,
         "jetstream": {"store_dir": store, "sync_interval": "always"},
     }

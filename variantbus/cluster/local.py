@@ -98,7 +98,7 @@ def url_of(nodes: list[Node]) -> str:
 def is_healthy(node: Node) -> bool:
     """Return whether a server says that it has all that it must have."""
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{node.monitor}/healthz", timeout=QUESTION_SECONDS):
+        with urllib.request.urlopen(f"http://{node.watched}:{node.monitor}/healthz", timeout=QUESTION_SECONDS):
             return True
     except urllib.error.HTTPError as error:
         error.close()
