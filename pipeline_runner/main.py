@@ -143,7 +143,7 @@ def main(  # noqa: PLR0913 - one parameter an option
             if cluster:
                 from pipeline_runner.cluster.member import Member  # noqa: PLC0415 - it needs nats-py
 
-                member = Member(log, loop, cluster, outputs.root)
+                member = Member(log, loop, cluster, outputs)
             else:
                 check_alone(log)
             runner = Runner(

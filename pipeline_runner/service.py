@@ -95,6 +95,9 @@ class Runner:
             {name: one.concurrency or workers for name, one in pipelines.items()}, workers, log.limits.queued_jobs
         )
         self._service = JobService(log, self._queues, steady=time.monotonic)
+        self._cluster = cluster
+        if cluster:
+            cluster.open(self._service)
         index = OutputIndex(log, outputs.root)
         index.repair(self._service.store.ended())
         self._reuse = Reuse(log, self._service.store, outputs.root)
@@ -105,9 +108,6 @@ class Runner:
         self._service.register_completion_handler(self._hooks.notify)
         self._service.write_with_end(index.add)
         self._service.write_with_end(self._reuse.note_ends)
-        self._cluster = cluster
-        if cluster:
-            cluster.open(self._service)
         self._disk = RoomWatch(loop, outputs, self._room_changed)
         self._fractions: Fractions = {}
         self._results: dict[str, JobResult] = {}  # of runs that have ended, until they are written

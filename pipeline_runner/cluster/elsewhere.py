@@ -8,7 +8,7 @@ import os
 import secrets
 from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 from bus.cluster import pictures
@@ -16,8 +16,9 @@ from bus.cluster.errors import ClusterError
 from bus.cluster.faults import asked
 from bus.protocol.control import ControlError
 from bus.protocol.topics import TopicError, decode_token, encode_token
-from bus.transport.steps import Steps, wait
+from bus.transport.steps import Steps, in_thread, wait
 from pipeline_runner.cluster.link import Link
+from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.outputs.index import Copy
 
 FOLDER: Final = ".cluster"
@@ -30,9 +31,10 @@ logger = logging.getLogger(__name__)
 class Elsewhere:
     """A cache in the output folder. All but the fetching belongs to the loop's thread."""
 
-    def __init__(self, link: Link, root: Path, most: int = KEPT_BYTES) -> None:
+    def __init__(self, link: Link, outputs: Outputs, most: int = KEPT_BYTES) -> None:
         """Use a folder below the output folder; what was being fetched at the last stop goes."""
-        self._link, self._root, self._most = link, root, most
+        self._link, self._outputs, self._most = link, outputs, most
+        self._root = root = outputs.root
         self._fetching: dict[str, Future[str | None]] = {}
         for path in (root / FOLDER).glob("*/.*"):
             path.unlink(missing_ok=True)
@@ -51,7 +53,11 @@ class Elsewhere:
                 path = yield from self._fetched(sha256)
             except (ClusterError, pictures.DamagedPictureError) as error:
                 raise ControlError("unavailable", f"{sha256} cannot be fetched from the cluster: {error}") from None
-        return [Copy(path, _media_type(path))] if path else []
+        if path is None:
+            return []
+        with suppress(OSError):  # decoded in a thread, as it may be large; a sweep may have taken it meanwhile
+            yield from wait(in_thread(partial(self._outputs.add_thumbnail, path, sha256), "thumbnail"))
+        return [Copy(path, _media_type(path))]
 
     def _kept(self, sha256: str) -> str | None:
         found = next((self._root / FOLDER / sha256[:2]).glob(f"{sha256}.*"), None)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -29,6 +28,7 @@ from pipeline_runner.cluster.station import Station
 from pipeline_runner.cluster.store import ClusterStore
 from pipeline_runner.cluster.switching import check_joining
 from pipeline_runner.cluster.worker import Rules, Worker
+from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.service import JobService
 
@@ -46,8 +46,8 @@ logger = logging.getLogger(__name__)
 class Member:
     """Fetches jobs, commits their ends, and tells of this runner. All methods belong to the loop's thread."""
 
-    def __init__(self, log: Log, loop: Loop, access: Access, root: Path) -> None:
-        """Begin to connect; `root` is the output folder.
+    def __init__(self, log: Log, loop: Loop, access: Access, outputs: Outputs) -> None:
+        """Begin to connect.
 
         Raises:
             ClusterRefusedError: the credentials or the certificates cannot be read.
@@ -57,8 +57,8 @@ class Member:
         self.name = self._store.name()
         self._connection = Connection(access, f"variantbus runner {self.name}")
         self._link = Link(self._connection, loop)
-        self._root = root
-        self.pictures = Elsewhere(self._link, root)
+        self._root = outputs.root
+        self.pictures = Elsewhere(self._link, outputs)
         self._announcer = Announcer(loop, self._link, self.name)
         self._is_ready = self._was_connected = False
         self._has_asked = False  # for the streams

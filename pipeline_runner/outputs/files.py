@@ -239,6 +239,18 @@ class Outputs:
                 self._save_thumbnail(sha256, small)
         return small
 
+    def add_thumbnail(self, path: str, sha256: str) -> None:
+        """Make the thumbnail of a result of another machine, unless it is there, or can have none.
+
+        Raises:
+            OSError: the result cannot be read, or the disk is full.
+        """
+        file = self.root / path
+        if not (self.root / thumbnail_path(sha256)).exists():
+            looks = looks_of(file, file.stat().st_size, file.name)
+            if looks.thumbnail is not None:
+                self._save_thumbnail(sha256, looks.thumbnail)
+
     def _save_thumbnail(self, sha256: str, small: bytes) -> str:
         """Write a thumbnail, an empty file where the picture is its own; return why it could not be, "" if it was."""
         path = self.root / thumbnail_path(sha256)

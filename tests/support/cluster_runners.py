@@ -11,7 +11,7 @@ from bus.cluster.access import parse_access
 from bus.cluster.ends import Stored
 from bus.cluster.messages import CancelNews, End, encode
 from bus.contracts.jobs import JobRequest
-from bus.contracts.messages import JobCompleted, JobResult, LearningContext
+from bus.contracts.messages import ImageRef, JobCompleted, JobResult, LearningContext
 from bus.contracts.pipeline_specs import StageSpec, VariableSpec
 from bus.eventlog.log import Log
 from bus.transport.loop import Loop
@@ -22,7 +22,7 @@ from pipeline_runner.pipelines.embedded.pipeline import EmbeddedPipeline
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.service import Runner
 from tests.support.clusters import Client
-from tests.support.factories import ServiceThread, context, request_for, well
+from tests.support.factories import ServiceThread, context, request_for
 from tests.support.helpers import LOCALHOST, deadline, wait_until
 from tests.support.nats_servers import NatsServers
 
@@ -36,6 +36,7 @@ class Gated(Pipeline):
         """Begin with an open gate, or hold all jobs."""
         self.is_open = is_open
         self.ran: list[str] = []
+        self.images: tuple[ImageRef, ...] = ()  # that it claims to have made
 
     def stages(self) -> dict[str, StageSpec]:
         """Take `level`."""
@@ -51,7 +52,7 @@ class Gated(Pipeline):
                 return cancelled_result()
             assert not limit.passed
             time.sleep(0.002)
-        return well()
+        return JobResult(success=True, images=self.images)
 
 
 class ClusterRunner:
@@ -85,7 +86,7 @@ class ClusterRunner:
     def _make(self, log: Log, loop: Loop) -> Runner:
         outputs = Outputs(self.folder / "outputs")
         pipelines: dict[str, Pipeline] = {"gated": self.gated, "embedded": EmbeddedPipeline(Setup(outputs=outputs))}
-        member = Member(log, loop, parse_access(self._url), outputs.root)
+        member = Member(log, loop, parse_access(self._url), outputs)
         self.name = member.name
         return Runner(
             log,

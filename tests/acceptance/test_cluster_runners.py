@@ -1,0 +1,121 @@
+"""Runners of a cluster as processes: one dies, one is paused, the server is killed; each job counts once."""
+
+import signal
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+import pytest
+
+from bus.cluster import names, streams
+from bus.cluster.messages import End
+from bus.contracts.fields import Config
+from bus.contracts.jobs import JobRequest
+from bus.contracts.messages import JobCompleted
+from tests.support.clusters import Client
+from tests.support.factories import context, request_for
+from tests.support.helpers import TIME_FACTOR, wait_until
+from tests.support.nats_servers import NatsServers
+from tests.support.workspace import Workspace
+
+SECONDS: Final = 120.0
+ACK_SECONDS: Final = 4.0
+JOBS: Final = 40
+
+
+@pytest.fixture
+def client(nats: NatsServers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """Return a client of a cluster that gives the jobs of silent runners to others after some seconds."""
+    client = Client(nats.url)
+    client.ensure()
+    monkeypatch.setattr(streams, "ACK_SECONDS", ACK_SECONDS * TIME_FACTOR)
+    for band in names.BANDS:
+        client.run(client.js.add_consumer(names.JOBS, streams.job_consumer("command", band, 1)))
+    yield client
+    client.connection.close()
+
+
+def program(workspace: Workspace, number: int, seconds: float) -> JobRequest:
+    """Return a job that takes some time, and leaves a line for each of its runs."""
+    script = f"echo {number} >> {workspace.folder}/ran; sleep {seconds}; echo done {number} > $0/out.txt"
+    config: Config = {"command": ["sh", "-c", script, "{output_dir}"], "seed": number}
+    return request_for(f"job-{number}", pipeline="command", stage="run", config=config, mark=context(number % 4))
+
+
+def publish(client: Client, jobs: list[JobRequest]) -> None:
+    """Give jobs to whoever is free."""
+    for one in jobs:
+        client.run(client.js.publish(names.job_subject("command", "normal", one.job_id), msgspec.msgpack.encode(one)))
+    client.run(client.connection.client.publish(names.WAKE, b""))
+
+
+def count(client: Client, stream: str) -> int:
+    """Count the messages of a stream."""
+    return int(client.run(client.js.stream_info(stream)).state.messages)
+
+
+def ends_of(client: Client) -> list[JobCompleted]:
+    """Read all ends there are."""
+    found = []
+    for number in range(1, count(client, names.ENDS) + 1):
+        end = msgspec.msgpack.decode(client.run(client.js.get_msg(names.ENDS, number)).data, type=End)
+        found.append(msgspec.msgpack.decode(end.body, type=JobCompleted))
+    return found
+
+
+def wait_for_ends(client: Client, number: int) -> None:
+    """Wait until so many jobs have ended."""
+
+    def there() -> bool:
+        return client.connection.is_connected and count(client, names.ENDS) >= number
+
+    wait_until(there, SECONDS, what=f"{number} ends", longest_poll=0.3)
+
+
+def test_whoever_dies_or_sleeps_each_job_counts_once(workspace: Workspace, client: Client, nats: NatsServers) -> None:
+    """One runner is killed and never comes back, one is paused until others have its jobs, the server is killed."""
+    options = ("--cluster", nats.url, "--workers", "3")
+    runners = [workspace.runner(*options, data=workspace.folder / f"runner-{number}") for number in range(3)]
+    jobs = [program(workspace, number, 0.2 + number % 5 / 5) for number in range(JOBS)]
+    publish(client, jobs)
+    wait_for_ends(client, 4)
+    runners[0].kill()
+    runners[1].process.send(signal.SIGSTOP)
+    wait_for_ends(client, 8)
+    nats.nodes[0].kill()
+    nats.heal()
+    nats.wait_for_leader()
+    wait_for_ends(client, JOBS)
+    runners[1].process.send(signal.SIGCONT)
+    wait_until(lambda: count(client, names.JOBS) == 0, SECONDS, what="an empty queue", longest_poll=0.3)
+    ended = ends_of(client)
+    assert sorted(one.job_id for one in ended) == sorted(one.job_id for one in jobs)
+    assert all(one.result.success for one in ended)
+    ran = [int(line) for line in (workspace.folder / "ran").read_text().split()]
+    assert set(ran) == set(range(JOBS))
+    assert len(ran) > JOBS, "those that were lost ran again"
+
+
+def test_a_killed_runner_goes_on_when_it_is_started_again(
+    workspace: Workspace, client: Client, nats: NatsServers
+) -> None:
+    """With its own jobs, long before anybody else is given them; without --cluster it does not start."""
+    runner = workspace.runner("--cluster", nats.url, "--workers", "1", data=workspace.folder / "mine")
+    job = program(workspace, 1, 1.0)
+    publish(client, [job])
+    wait_until((workspace.folder / "ran").exists, SECONDS, what="a job that runs")
+    runner.kill()
+    alone = workspace.start("alone", *_without_cluster(runner.process.arguments))
+    alone.wait()
+    assert "has 1 jobs of a cluster that have not ended there" in alone.errors()
+    began = time.monotonic()
+    runner.start()
+    wait_for_ends(client, 1)
+    assert ends_of(client)[0].job_id == job.job_id
+    assert time.monotonic() - began < SECONDS
+
+
+def _without_cluster(arguments: list[str]) -> list[str]:
+    place = arguments.index("--cluster")
+    return arguments[:place] + arguments[place + 2 :]

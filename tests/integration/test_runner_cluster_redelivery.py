@@ -1,0 +1,169 @@
+"""Jobs of a cluster that are delivered more than once, and ends that it has lost."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bus.cluster import jobs, names, streams
+from bus.cluster.messages import RepeatRequest, encode
+from tests.support.cluster_runners import SECONDS, Cluster, gated, subject_of
+from tests.support.factories import context
+from tests.support.helpers import TIME_FACTOR, wait_until
+from tests.support.nats_servers import NatsServers
+
+ACK_SECONDS = 1.0
+
+
+@pytest.fixture
+def cluster(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    nats: NatsServers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Cluster]:
+    """Return a cluster that gives a job to another runner after a second."""
+    monkeypatch.setattr(streams, "ACK_SECONDS", ACK_SECONDS * TIME_FACTOR)
+    cluster = Cluster(nats, tmp_path)
+    yield cluster
+    cluster.close()
+
+
+def test_a_job_of_a_silent_runner_is_done_by_another_one_and_counts_once(cluster: Cluster) -> None:
+    """The first one is not heard of for as long as a paused machine; its result comes too late."""
+    silent = cluster.runner(is_open=False)
+    cluster.publish(gated("job"))
+    wait_until(lambda: silent.gated.ran, what="a job that runs")
+    other = cluster.runner()
+    assert cluster.ended("job").result.success
+    assert other.gated.ran == ["job"]
+    assert other.metric("redelivered_total") == 1
+    silent.gated.is_open = True
+    wait_until(lambda: silent.metric("ends_fenced_total") == 1, what="a fenced end")
+    cluster.wait_until_empty()
+    assert cluster.count(names.ENDS) == 1
+
+
+def test_a_runner_that_is_heard_of_keeps_its_jobs(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long they take."""
+    monkeypatch.setattr("pipeline_runner.cluster.keeper.BEAT_SECONDS", ACK_SECONDS * TIME_FACTOR / 5)
+    runner = cluster.runner(is_open=False)
+    other = cluster.runner(is_open=False)
+    cluster.publish(gated("job"))
+    wait_until(lambda: runner.gated.ran + other.gated.ran, what="a job that runs")
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 3 * ACK_SECONDS * TIME_FACTOR, SECONDS, what="the end of a long time")
+    runner.gated.is_open = other.gated.is_open = True
+    assert cluster.ended("job").result.success
+    assert len(runner.gated.ran + other.gated.ran) == 1
+
+
+def test_a_job_that_is_here_already_is_not_run_twice(cluster: Cluster) -> None:
+    """A delivery that comes again only says where the acknowledgement goes."""
+    runner = cluster.runner(workers=2, is_open=False)
+    cluster.publish(gated("job"))
+    wait_until(lambda: runner.metric("redelivered_total") > 0, SECONDS, what="another delivery")
+    assert runner.metric("tickets") == 1
+    runner.gated.is_open = True
+    cluster.ended("job")
+    cluster.wait_until_empty()
+    assert runner.gated.ran == ["job"]
+
+
+def test_a_job_that_four_have_taken_and_nobody_has_ended_fails(cluster: Cluster) -> None:
+    """It would be the end of all runners."""
+    cluster.publish(gated("deadly"))
+    client = cluster.client.connection.client
+    for count in range(1, 5):
+        found: list[jobs.Delivery] = []
+
+        def is_given(found: list[jobs.Delivery] = found) -> bool:
+            found += cluster.run(jobs.fetch(client, cluster.js, "gated", 1))
+            return bool(found)
+
+        wait_until(is_given, what=f"delivery {count}")
+        assert found[0].deliveries == count
+    runner = cluster.runner()
+    error = cluster.ended("deadly").result.error
+    assert error
+    assert (error.kind, "each of the 4 runners" in error.message) == ("crashed", True)
+    cluster.wait_until_empty()
+    assert runner.gated.ran == []
+
+
+def test_a_job_that_no_runner_can_do_is_left_to_others_before_it_fails(cluster: Cluster) -> None:
+    """The last sentence of refusal is its error."""
+    runner = cluster.runner()
+    cluster.publish(gated("strange", config={"levle": 1}))
+    error = cluster.ended("strange").result.error
+    assert error
+    assert (error.kind, "did you mean 'level'" in error.message) == ("invalid_request", True)
+    assert runner.metric("redelivered_total") == 3
+    assert runner.gated.ran == []
+
+
+def test_what_is_no_job_is_left_alone(cluster: Cluster) -> None:
+    """The next one runs."""
+    cluster.run(cluster.js.publish(names.job_subject("gated", "high", "x"), b"no job"))
+    alone = msgspec.structs.replace(gated("alone"), learning_context=None)
+    runner = cluster.runner()
+    cluster.publish(alone, gated("next"))
+    assert cluster.ended("next").result.success
+    assert runner.gated.ran == ["next"]
+    assert cluster.count(names.JOBS) == 2
+
+
+def test_ends_that_the_cluster_has_lost_are_published_again(cluster: Cluster) -> None:
+    """With the numbers that they had; those that are there are left alone."""
+    runner = cluster.runner()
+    mine = [gated(f"job-{number}", context(number)) for number in range(3)]
+    cluster.publish(*mine)
+    for one in mine:
+        cluster.ended(one.job_id)
+    wait_until(lambda: runner.metric("tickets") == 0, what="no tickets")
+    stored = [cluster.end_of(one.job_id) for one in mine]
+    for lost in stored[1:]:
+        assert lost
+        cluster.run(cluster.js.delete_msg(names.ENDS, lost.sequence))
+    assert cluster.end_of("job-1") is None
+    first = stored[0]
+    assert first
+    request = RepeatRequest(epoch=first.end.epoch, number=1)
+    cluster.tell(names.REPEAT + runner.name, encode(request))
+    for one, before in zip(mine, stored, strict=True):
+        cluster.ended(one.job_id)
+        again = cluster.end_of(one.job_id)
+        assert again
+        assert before
+        assert (again.end.number, again.end.run, again.end.body) == (
+            before.end.number,
+            before.end.run,
+            before.end.body,
+        )
+    assert runner.gated.ran == ["job-0", "job-1", "job-2"]
+
+
+def test_a_job_that_comes_again_after_its_end_was_lost_is_not_run_again(cluster: Cluster) -> None:
+    """Its end is published once more."""
+    runner = cluster.runner()
+    job = gated("job")
+    cluster.publish(job)
+    cluster.ended("job")
+    cluster.wait_until_empty()
+    wait_until(lambda: runner.metric("tickets") == 0, what="no tickets")
+    cluster.run(cluster.js.purge_stream(names.ENDS, subject=subject_of(job)))
+    cluster.publish(job)
+    assert cluster.ended("job").result.success
+    cluster.wait_until_empty()
+    assert runner.gated.ran == ["job"]
+
+
+def test_what_nobody_can_read_changes_nothing(cluster: Cluster) -> None:
+    """Requests may be of another version."""
+    runner = cluster.runner()
+    for subject in (names.CANCEL, names.REPEAT + runner.name, names.WAKE):
+        cluster.tell(subject, b"nonsense")
+    cluster.publish(gated("job"))
+    assert cluster.ended("job").result.success
