@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from bus.cluster import names, streams
+from bus.cluster import names, pictures, streams
 from bus.cluster.messages import CancelNews, RepeatRequest
-from bus.contracts.experiments import ExperimentCancelParams, ExperimentView
+from bus.contracts.experiments import DeletedReply, ExperimentCancelParams, ExperimentView
 from bus.protocol.control import MetricsReply
+from bus.protocol.validation import InvalidInputError
 from bus.transport.client import request
 from learning_service.service import LearningService
 from tests.support.clusters import Client, connected
-from tests.support.factories import EXPERIMENT, ServiceThread, well
+from tests.support.factories import EXPERIMENT, ServiceThread, definition, well
 from tests.support.helpers import REPLY_SECONDS, wait_until
 from tests.support.learning_services import (
     ALL,
+    Services,
     address_of,
     create,
     outcomes,
@@ -246,3 +248,79 @@ def test_servers_may_be_away_while_jobs_are_planned(nats: NatsServers, cluster: 
         return show(learning, "other").status == "completed"
 
     wait_until(is_done, what="the jobs that were planned meanwhile")
+
+
+def test_pictures_go_with_their_experiment_unless_another_one_has_them(
+    cluster: Client, learn: Learn, tmp_path: Path
+) -> None:
+    """The ends stay, and name what is gone."""
+    runner, learning = ClusterRunner(cluster), learn()
+    for name in ("gone", "kept"):
+        create(learning, experiment_id=name)
+        for job_id in runner.take_all(2):
+            runner.finish(job_id, well("both", name))
+        wait_for(learning, "completed", name)
+    file = tmp_path / "picture"
+    file.write_bytes(b"its content is not looked at here")
+    for sha256 in ("both", "gone", "kept"):
+        cluster.run(pictures.put(cluster.js, sha256, file, "image/png"))
+    request(address_of(learning), "experiment.delete", {"experiment_id": "gone"}, DeletedReply, REPLY_SECONDS)
+    wait_until(lambda: not cluster.run(pictures.find(cluster.js, "gone")), what="a picture that is removed")
+    wait_until(lambda: metric(learning, "variantbus_experiments_to_purge") == 0, what="all is removed")
+    assert cluster.run(pictures.find(cluster.js, "both"))
+    assert cluster.run(pictures.find(cluster.js, "kept"))
+
+
+def test_an_adaptive_experiment_begins_as_many_jobs_as_all_workers_run(cluster: Client, learn: Learn) -> None:
+    """Those of all runners of the cluster together."""
+    ClusterRunner(cluster, "one", workers=2)
+    ClusterRunner(cluster, "two", workers=3)
+    learning = learn()
+    wait_until(lambda: at_once(learning) == 5, what="the workers of both")
+
+
+def at_once(learning: ServiceThread[LearningService]) -> int:
+    """Return how many jobs the service believes to run at once."""
+    return learning.call(lambda: learning.service._dispatcher.at_once("embedded/txt2img", alone=False))
+
+
+def test_jobs_that_have_not_ended_are_not_left_behind_in_the_cluster(
+    cluster: Client, learn: Learn, services: Services
+) -> None:
+    """Without the cluster the service does not start until they have ended; nor the other way round."""
+    runner, learning = ClusterRunner(cluster), learn()
+    create(learning)
+    jobs = runner.take_all(len(ALL))
+    learning.stop()
+    with pytest.raises(InvalidInputError, match="2 jobs have not ended in the cluster"):
+        services.learning("tcp://127.0.0.1:9")
+    learning = learn()
+    for job_id in jobs:
+        runner.finish(job_id)
+    wait_for(learning, "completed")
+    learning.stop()
+    alone = services.scripted()
+    learning = services.learning(alone.address)
+    create(learning, experiment_id="alone")
+    wait_until(lambda: len(alone.jobs) == len(ALL), what="jobs at a runner")
+    learning.stop()
+    with pytest.raises(InvalidInputError, match="2 jobs have not ended at the runner"):
+        learn()
+
+
+def test_ends_wait_in_the_cluster_while_no_more_are_taken(
+    cluster: Client, learn: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes faster than it is applied is not taken before there is room, but for a few on the way."""
+    monkeypatch.setattr("bus.cluster.tail.BATCH", 3)
+    runner, learning = ClusterRunner(cluster), learn()
+    create(learning, definition([float(n) for n in range(40)], config={"prompt": "a blue star"}))
+    jobs = runner.take_all(40)
+    learning.call(lambda: learning.service._hold(True))
+    for job_id in jobs:
+        runner.finish(job_id)
+    wait_until(lambda: metric(learning, "variantbus_cluster_ends_head") == 40, what="all ends")
+    assert len(ended(learning)) <= 3
+    learning.call(lambda: learning.service._hold(False))
+    wait_for(learning, "completed")
+    assert metric(learning, "variantbus_cluster_ends_position") == 40

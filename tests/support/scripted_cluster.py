@@ -136,7 +136,11 @@ def learning_of(url: str, path: Path) -> ServiceThread[LearningService]:
         def __init__(self, log: Log, loop: Loop) -> None:
             self._connection = Connection(parse_access(url), "learning")
             runners = ClusterRunners(self._connection, log)
-            super().__init__(log, loop, Selection(), feed=LOCALHOST, control=LOCALHOST, runners=runners)
+            try:
+                super().__init__(log, loop, Selection(), feed=LOCALHOST, control=LOCALHOST, runners=runners)
+            except BaseException:
+                self._connection.close()
+                raise
 
         def close(self) -> None:
             super().close()
