@@ -8,10 +8,12 @@ from bus.subscriber import source
 from bus.telemetry import metrics
 from bus.transport import authentication, loop, server
 from learning_service import service as learning
+from learning_service.cluster import node, reader
 from learning_service.dispatch import dispatcher, purging
 from learning_service.events import consumer
 from pipeline_runner import service
 from pipeline_runner.cluster import member
+from variantbus.cluster import judging
 
 ALL_HELP: Final[dict[str, str]] = {
     name: text
@@ -29,6 +31,9 @@ ALL_HELP: Final[dict[str, str]] = {
         learning,
         service,
         member,
+        node,
+        reader,
+        judging,
     )
     for name, text in module.HELP.items()
 }

@@ -57,6 +57,16 @@ SICK: dict[str, tuple[str, list[tuple[Labels, Number]], str]] = {
         [({"other": "tcp://127.0.0.1:5581"}, 2)],
         "2 experiments are run by the learning service at tcp://127.0.0.1:5581, too",
     ),
+    "cluster_unreachable": (
+        "variantbus_cluster_connected",
+        [({}, 0)],
+        "no server of the cluster answers; 0 ends of jobs wait",
+    ),
+    "cluster_lost_ends": (
+        "variantbus_cluster_ends_lost_total",
+        [({"runner": "machine-1"}, 2)],
+        "the cluster has lost 2 ends of machine-1 that it had acknowledged",
+    ),
     "no_runner": ("variantbus_runner_up", [(RUNNER, 0)], "5 jobs wait, and no runner answers"),
 }
 

@@ -6,9 +6,10 @@ from typing import Final
 import click
 from msgspec import Struct
 
-from bus.console.extras import missing_text
+from bus.cluster.access import Access
+from bus.console.extras import missing_text, needing
 from bus.console.main import SourceType
-from bus.console.options import keys_option, learning_option, runner_option
+from bus.console.options import cluster_option, keys_option, learning_option, runner_option
 from bus.console.printable import printable
 from bus.console.process import EXIT_NO_CONNECTION, EXIT_REFUSED, EXIT_USAGE, fail, user_errors
 from bus.console.table import Column, Table
@@ -67,6 +68,7 @@ class Report(Struct, frozen=True, kw_only=True):
 @runner_option
 @learning_option
 @keys_option
+@cluster_option
 def check(  # noqa: PLR0913 - one parameter an option
     *,
     sources: tuple[str, ...],
@@ -78,8 +80,9 @@ def check(  # noqa: PLR0913 - one parameter an option
     runner: str,
     learning: str,
     keys: Keys | None,
+    cluster: Access | None,
 ) -> None:
-    """Check the health of each process.
+    """Check the health of each process, and of the cluster that shares their work.
 
     Exit status: 0 all is well, 3 one does not answer, 4 one answers and something is wrong. For cron, Nagios, and the
     probes of Kubernetes.
@@ -95,6 +98,8 @@ def check(  # noqa: PLR0913 - one parameter an option
     thresholds = Thresholds(max_lag=max_lag, min_free=min_free * MIB)
     with user_errors():
         found = [ask(one, names.get(one, one), thresholds, timeout, keys) for one in dict.fromkeys(sources or names)]
+        if cluster and not sources:
+            found.append(_ask_cluster(cluster, timeout))
         if as_json or style == "json":
             click.echo(json_text(Report(ok=not any(one.problems for one in found), services=found)))
         elif style == "prometheus":
@@ -102,6 +107,13 @@ def check(  # noqa: PLR0913 - one parameter an option
         else:
             print_text(found)
     sys.exit(exit_status(found))
+
+
+def _ask_cluster(access: Access, timeout: float) -> Health:
+    """Return the health of a cluster, which needs an extra that those without one do not have."""
+    with needing("cluster"):
+        from variantbus.cli.cluster_check import ask_cluster  # noqa: PLC0415 - see above
+    return ask_cluster(access, (), timeout)[0]
 
 
 def exit_status(found: list[Health]) -> int:
@@ -126,12 +138,17 @@ def _up(*, answers: bool) -> Metric:
     return Metric(name=UP, kind="gauge", help=UP_HELP, samples=[Sample(labels={}, value=int(answers))])
 
 
-def print_text(found: list[Health]) -> None:
-    """Print a summary line, which is what Nagios shows, then a table, then the problems."""
+def print_problems(found: list[Health]) -> None:
+    """Print a summary line, which is what Nagios shows, and a line for each further problem."""
     problems = [f"{one.service}: {printable(problem.detail)}" for one in found for problem in one.problems]
     click.echo(f"not ok: {problems[0]}" if problems else "ok")
     for problem in problems[1:]:
         click.echo(f"also: {problem}")
+
+
+def print_text(found: list[Health]) -> None:
+    """Print the problems, then a table."""
+    print_problems(found)
     columns = ("service", "address", "version", "up for", "events", "log", "state", "memory")
     table = Table(*columns, Column("now", wraps=True))
     for one in found:
@@ -153,6 +170,11 @@ def _row(one: Health) -> list[str]:
             "does not answer" if not one.answers else "refuses",
         ]
     readings = Readings(one.metrics)
+    if readings.get("variantbus_log_head_offset") is None:  # a cluster, which `cluster check` shows in full
+        jobs = sum(count for _, count in readings.all("variantbus_cluster_consumer_pending"))
+        runners = readings.get("variantbus_cluster_runners")
+        told = f"{jobs} jobs waiting, {runners} runners"
+        return [one.service, one.address, one.version or "-", "-", "-", "-", "-", "-", told]
     size = {labels["part"]: size for labels, size in readings.all("variantbus_database_bytes")}
     now = [f"{count} {labels['state']}" for labels, count in readings.all("variantbus_jobs")]
     now += [f"{lag} behind {labels['publisher']}" for labels, lag in readings.all("variantbus_consumer_lag_events")]

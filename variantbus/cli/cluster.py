@@ -17,6 +17,11 @@ COMMANDS: Final = {
         "Write configurations for the servers of a cluster, and what learning services, runners and readers need.",
         extra="cluster",
     ),
+    "check": Late(
+        "variantbus.cli.cluster_check:check",
+        "Check a cluster: its servers, streams, copies and jobs, who leads, and which runners are there.",
+        extra="cluster",
+    ),
 }
 
 

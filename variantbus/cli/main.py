@@ -69,7 +69,9 @@ COMMANDS: Final = {
     "cluster": Late(
         "variantbus.cli.cluster:cluster", "Share the work of many machines over servers of NATS JetStream."
     ),
-    "check": Late("variantbus.cli.check:check", "Check the health of each process."),
+    "check": Late(
+        "variantbus.cli.check:check", "Check the health of each process, and of the cluster that shares their work."
+    ),
     "verify": Late(
         "variantbus.cli.verify:verify",
         "Check the databases and pictures of a data folder, while its services are stopped.",

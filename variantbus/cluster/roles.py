@@ -72,7 +72,6 @@ ROLES: Final = (
         name="reader",
         publish=_api(
             "INFO",
-            "STREAM.LIST",
             "STREAM.INFO.*",
             "CONSUMER.LIST.*",
             f"STREAM.MSG.GET.{LEADER}",

@@ -146,6 +146,20 @@ def _experiments_shared(readings: Readings, _: Thresholds) -> Iterator[str]:
         yield f"{what} run by the learning service at {labels['other']}, too; stop one of the two"
 
 
+def _cluster_unreachable(readings: Readings, _: Thresholds) -> Iterator[str]:
+    if readings.get("variantbus_cluster_connected") == 0:
+        waiting = readings.get("variantbus_cluster_ends_waiting") or 0
+        waits = f"{count_text(waiting, 'end of a job waits', 'ends of jobs wait')}, and no new job is taken"
+        yield f"no server of the cluster answers; {waits} until one does"
+
+
+def _cluster_lost_ends(readings: Readings, _: Thresholds) -> Iterator[str]:
+    for labels, count in readings.all("variantbus_cluster_ends_lost_total"):
+        if count:
+            lost = f"the cluster has lost {count_text(count, 'end', 'ends')} of {labels['runner']}"
+            yield f"{lost} that it had acknowledged; set `sync_interval: always` at its servers, and check their disks"
+
+
 def _no_runner(readings: Readings, _: Thresholds) -> Iterator[str]:
     waiting, up = readings.get("variantbus_jobs_unassigned"), readings.all("variantbus_runner_up")
     if waiting and not any(value for _, value in up):
@@ -167,5 +181,7 @@ _CONDITIONS: Final[tuple[Callable[[Readings, Thresholds], Iterator[str]], ...]] 
     _runner_unfollowed,
     _runner_away,
     _experiments_shared,
+    _cluster_unreachable,
+    _cluster_lost_ends,
     _no_runner,
 )

@@ -20,6 +20,7 @@ export function processCard(one, rate) {
     ["Behind by", has("variantbus_consumer_lag_events") && `${numberText(Math.max(0, ...read("variantbus_consumer_lag_events"))) || 0} events`],
     ["Reconnects", has("variantbus_consumer_reconnects_total") && (numberText(sum("variantbus_consumer_reconnects_total")) || "0")],
     ["Rejected events", has("variantbus_events_routed_total") && (numberText(sum("variantbus_events_routed_total", { outcome: "rejected" })) || "0")],
+    ["Cluster", clusterText(read)],
     ["Memory", has("process_resident_memory_bytes") && sizeText(sum("process_resident_memory_bytes"))],
   ];
   const word = !one.answers ? "away" : one.problems.length ? "look" : "well";
@@ -55,6 +56,17 @@ function serverOf(name, server, lane) {
     ${(server.devices ?? []).map((card) => meter(card.name || "Graphics memory", card.total, card.free))}
     ${isAway ? html`<p class="facts">as last seen</p>` : nothing}
   </div>`;
+}
+
+/** Return what a process does in a cluster, null if it is in none. */
+function clusterText(read) {
+  const [connected] = read("variantbus_cluster_connected");
+  const [leads] = read("variantbus_cluster_leads");
+  if (leads !== undefined) return leads ? "leads" : "stands by";
+  if (connected === undefined) return null;
+  const [waiting = 0] = read("variantbus_cluster_ends_waiting");
+  const words = connected ? "connected" : "no server answers";
+  return waiting ? `${words}, ${numberText(waiting)} ends wait` : words;
 }
 
 /** Return how to read the metrics of a process. */

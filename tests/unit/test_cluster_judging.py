@@ -1,0 +1,105 @@
+"""What is wrong with a cluster: each condition is found, and a healthy one has none."""
+
+from typing import Any, Final
+
+import pytest
+from msgspec.structs import replace
+
+from variantbus.cluster.judging import (
+    HELP,
+    NEEDED,
+    Consumer,
+    Replica,
+    Server,
+    Stream,
+    View,
+    metrics_of,
+    needs_another_look,
+    problems_of,
+)
+
+COPIES: Final = tuple(Replica(server=name, current=True, offline=False, lag=0) for name in ("b", "c"))
+STREAMS: Final = tuple(
+    Stream(name=name, messages=1, bytes=10, head=5, copies=3, leader="a", replicas=COPIES) for name in NEEDED
+)
+HEALTHY: Final = View(
+    servers=tuple(
+        Server(address=f"nats://{name}:4222", name=name, version="2.15.1", problem="", syncs=True) for name in "abc"
+    ),
+    streams=STREAMS,
+    consumers=(Consumer(name="embedded-normal", pending=3, running=2, redelivered=0),),
+    leads="one (tcp://one:5571)",
+    runners=("machine-1",),
+)
+
+
+def with_copy(**changes: Any) -> View:
+    """Return the healthy cluster but for one copy of the first stream."""
+    copies = (replace(COPIES[0], **changes), COPIES[1])
+    return replace(HEALTHY, streams=(replace(STREAMS[0], replicas=copies), *STREAMS[1:]))
+
+
+def with_first(**changes: Any) -> View:
+    """Return the healthy cluster but for its first server."""
+    return replace(HEALTHY, servers=(replace(HEALTHY.servers[0], **changes), *HEALTHY.servers[1:]))
+
+
+SICK: Final = {
+    "cluster_server_away": (with_first(problem="does not answer"), "nats://a:4222: does not answer; start it"),
+    "cluster_without_streams": (replace(HEALTHY, streams=STREAMS[1:]), "there is no stream JOBS"),
+    "cluster_stream_without_leader": (
+        replace(HEALTHY, streams=(replace(STREAMS[0], leader=None), *STREAMS[1:])),
+        "JOBS has no leader",
+    ),
+    "cluster_copy_away": (with_copy(offline=True, current=False), "b is away"),
+    "cluster_copy_stuck": (with_copy(current=False, lag=7), "the copy of JOBS at b is 7 messages behind"),
+    "cluster_few_copies": (
+        replace(HEALTHY, streams=(replace(STREAMS[0], copies=1), *STREAMS[1:])),
+        "fewer than 3 copies of JOBS",
+    ),
+    "cluster_not_synced": (with_first(syncs=False), "set `sync_interval: always`"),
+    "cluster_versions_differ": (with_first(version="2.14.0"), "2.14.0, 2.15.1"),
+    "cluster_no_leader": (replace(HEALTHY, leads=None), "no learning service leads"),
+    "cluster_no_runner": (replace(HEALTHY, runners=()), "3 jobs wait, and no runner has announced itself"),
+}
+
+
+def test_a_healthy_cluster_has_no_problems() -> None:
+    """Nor has one of which nobody told whether it writes through."""
+    assert problems_of(HEALTHY, HEALTHY) == []
+    assert problems_of(with_first(syncs=None), HEALTHY) == []
+    assert not needs_another_look(HEALTHY)
+
+
+@pytest.mark.parametrize("code", SICK)
+def test_each_condition_is_found(code: str) -> None:
+    """It has a code for programs, and a sentence that says what to do."""
+    view, words = SICK[code]
+
+    (problem,) = problems_of(view, view)
+
+    assert problem.code == code
+    assert words in problem.detail
+
+
+def test_a_copy_that_catches_up_is_not_stuck() -> None:
+    """Only who looks twice can tell."""
+    before = with_copy(current=False, lag=7)
+
+    assert needs_another_look(before)
+    assert problems_of(with_copy(current=False, lag=3), before) == []
+    assert problems_of(with_copy(current=False, lag=7), HEALTHY) == []
+
+
+def test_a_leader_that_was_there_a_moment_ago_is_not_missed() -> None:
+    """Another one takes over within two seconds."""
+    assert problems_of(replace(HEALTHY, leads=None), HEALTHY) == []
+
+
+def test_each_number_is_told_under_its_name() -> None:
+    """With the labels of what it is of."""
+    metrics = {one.name: one.samples for one in metrics_of(HEALTHY)}
+
+    assert list(metrics) == list(HELP)
+    assert len(metrics["variantbus_cluster_replica_lag"]) == 6
+    assert metrics["variantbus_cluster_consumer_pending"][0].value == 3

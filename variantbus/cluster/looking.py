@@ -1,0 +1,155 @@
+"""Asks a cluster what it looks like. Needs the extra `cluster`; the rights of the role `reader` suffice."""
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, Final
+
+from msgspec.structs import replace
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo
+from nats.js.errors import NotFoundError
+
+from bus.cluster import names
+from bus.cluster.access import Access
+from bus.cluster.connection import Connection
+from bus.cluster.errors import ClusterError
+from bus.cluster.faults import FAULTS, asked
+from bus.protocol.topics import decode_token
+from variantbus.cluster.judging import Consumer, Replica, Server, Stream, View, needs_another_look
+
+BETWEEN_SECONDS: Final = 2.0  # from one look to the next one, in which a copy catches up, or not
+KEYS: Final = f"$KV.{names.RUNNERS}."
+LEADER, RUNNERS = f"KV_{names.LEADER}", f"KV_{names.RUNNERS}"
+BUCKETS: Final = (LEADER, RUNNERS, f"OBJ_{names.PICTURES}", f"OBJ_{names.SNAPSHOTS}")
+STREAMS: Final = (names.ENDS, names.JOBS, names.LEDGER, *BUCKETS)
+QUESTIONS: Final = 5  # at most, one after the other
+Synced = Mapping[str, bool]  # by the name of a server: whether it writes through at once
+
+
+def look(access: Access, monitors: Iterable[str], seconds: float) -> tuple[View, View]:
+    """Return how a cluster is and how it was some seconds before; nobody is waited for longer than `seconds`.
+
+    Raises:
+        ClusterRefusedError: credentials or certificates cannot be read.
+    """
+    with ExitStack() as stack:
+        connections = {}
+        for address in access.servers:
+            connection = Connection(replace(access, servers=(address,)), "variantbus check")
+            stack.callback(connection.close)
+            connections[address] = connection
+        until = time.monotonic() + seconds
+        servers = [_server(one, connection, until) for one, connection in connections.items()]
+        synced = dict(found for one in monitors for found in _synced(one, seconds))
+        servers = [replace(one, syncs=synced.get(one.name)) for one in servers]
+        before = _looked(servers, connections, seconds)
+        if not before.streams or not needs_another_look(before):
+            return before, before
+        time.sleep(BETWEEN_SECONDS)
+        return _looked(servers, connections, seconds), before
+
+
+def _server(address: str, connection: Connection, until: float) -> Server:
+    try:
+        connection.run(connection.ready(), max(0.1, until - time.monotonic()))
+    except ClusterError:
+        return Server(address=address)
+    told: dict[str, Any] = connection.client._server_info  # noqa: SLF001 - nats-py tells the version alone
+    return Server(address=address, name=told.get("server_name", ""), version=told.get("version", ""), problem="")
+
+
+def _looked(servers: Sequence[Server], connections: Mapping[str, Connection], seconds: float) -> View:
+    """Return what the first server tells that can; another one may be cut off from most."""
+    answering = [one for one in servers if not one.problem]
+    for one in answering:
+        try:
+            return connections[one.address].run(_ask(connections[one.address], servers, seconds), QUESTIONS * seconds)
+        except ClusterError:
+            continue
+    text = "answers, but its JetStream does not"
+    return View(servers=tuple(replace(one, problem=text) if one in answering else one for one in servers))
+
+
+async def _ask(connection: Connection, servers: Sequence[Server], seconds: float) -> View:
+    """Ask for each stream by itself: the list of all waits long for the servers that are away."""
+    js = connection.client.jetstream(timeout=seconds)
+    found = [one for one in await asyncio.gather(*(_stream(js, name) for name in STREAMS)) if one]
+    led = {one.name for one in found if one.leader}
+    if found and not led:
+        raise ClusterError("no stream has a leader")
+    consumers, told = [], None
+    if names.JOBS in led:
+        with suppress(ClusterError):  # just after a death: the next look shows them
+            consumers = await asked(js.consumers_info(names.JOBS))
+    if RUNNERS in led:
+        with suppress(ClusterError):
+            told = (await asked(js.stream_info(RUNNERS, subjects_filter=f"{KEYS}>"))).state.subjects
+    return View(
+        servers=tuple(servers),
+        streams=tuple(found),
+        consumers=tuple(_consumer(one) for one in consumers),
+        leads=await _leads(js) if LEADER in led else None,
+        runners=tuple(sorted(decode_token(one.removeprefix(KEYS)) for one in told or {})),
+    )
+
+
+async def _leads(js: JetStreamContext) -> str | None:
+    """Return the name and the address of the learning service that leads."""
+    try:
+        message = await js.get_last_msg(LEADER, f"$KV.{names.LEADER}.>")
+        told = json.loads(message.data or b"")
+        return f"{told['name']} ({told['control']})"
+    except (
+        *FAULTS,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # nobody, or the mark of one that has ended
+        return None
+
+
+async def _stream(js: JetStreamContext, name: str) -> Stream | None:
+    """Return a stream, None if there is none; one without a leader answers nothing."""
+    try:
+        info = await js.stream_info(name)
+    except NotFoundError:
+        return None
+    except FAULTS:
+        return Stream(name=name, messages=0, bytes=0, head=0, copies=0, leader=None)
+    cluster = info.cluster
+    replicas = [
+        Replica(server=one.name or "", current=bool(one.current), offline=bool(one.offline), lag=one.lag or 0)
+        for one in (cluster.replicas or [] if cluster else [])
+    ]
+    return Stream(
+        name=name,
+        messages=info.state.messages,
+        bytes=info.state.bytes,
+        head=info.state.last_seq,
+        copies=info.config.num_replicas or 1,
+        leader=(cluster.leader or None) if cluster else "the only server",
+        replicas=tuple(sorted(replicas, key=lambda one: one.server)),
+    )
+
+
+def _consumer(info: ConsumerInfo) -> Consumer:
+    return Consumer(
+        name=info.name,
+        pending=info.num_pending or 0,
+        running=info.num_ack_pending or 0,
+        redelivered=info.num_redelivered or 0,
+    )
+
+
+def _synced(monitor: str, seconds: float) -> Iterable[tuple[str, bool]]:
+    """Yield the name of a server, and whether it writes through at once, as its monitoring tells."""
+    try:
+        with urllib.request.urlopen(f"{monitor.rstrip('/')}/varz", timeout=seconds) as reply:  # noqa: S310 - the user's own
+            told = json.load(reply)
+        yield told["server_name"], bool(told["jetstream"]["config"].get("sync_always", False))
+    except (OSError, ValueError, KeyError, TypeError):
+        return
