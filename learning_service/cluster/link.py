@@ -15,6 +15,7 @@ from learning_service.cluster.client import ClusterClient
 from learning_service.cluster.numbers import Key, Lost, Numbers
 from learning_service.cluster.reader import PREFIX, EndDelivery, Reader
 from learning_service.cluster.requests import Cluster, Known
+from learning_service.cluster.settling import Settling
 from learning_service.cluster.switching import CLUSTER
 from learning_service.runners.reaching import Positions, Receiver
 from learning_service.storage.store import LearningStore
@@ -46,12 +47,19 @@ class ClusterRunners:
     def subscribe(self, loop: Loop, receiver: Receiver, positions: Positions, limits: Limits) -> Reader:  # noqa: ARG002
         """Follow the ends of jobs from the stored position on, and their news."""
         position = positions.get((CLUSTER, PREFIX))
-        self._reader = Reader(self._connection, loop, receiver, position, self._known)
-        return self._reader
+        self._reader = reader = Reader(self._connection, loop, receiver, position, self._known)
+        watch = Settling(self._connection, self._cluster, self._store, loop, self._applied, reader.tell_loss)
+        reader.on_close = watch.close
+        return reader
 
     def beside(self, tx: Transaction, applied: Sequence[Delivery]) -> None:
         """Write which ends were seen, by their numbers."""
         self._numbers.note(tx, [one.numbered for one in applied if isinstance(one, EndDelivery) and one.numbered])
+
+    def _applied(self) -> int:
+        """Return up to where ends were applied."""
+        _, offset = self._store.positions().get((CLUSTER, PREFIX), (None, 0))
+        return offset
 
     def _on_lost(self, key: Key, lost: Lost) -> None:
         """Have a runner publish again what the cluster has lost, and send all jobs again that have not ended."""

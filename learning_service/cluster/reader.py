@@ -63,6 +63,7 @@ class Reader:
         self._connection, self._loop, self._receiver, self._known = connection, loop, receiver, known
         self._epoch: int | None
         self._epoch, self._at = position or (None, 0)
+        self.on_close: Callable[[], None] = lambda: None
         self._rewound = 0
         self._is_closed = self._is_called = False
         self._gate = _opened()
@@ -95,6 +96,7 @@ class Reader:
     def close(self) -> None:
         """Stop; what was not handed over yet is dropped, and read again from the stored position."""
         self._is_closed = True
+        self.on_close()
         self._work.cancel()
 
     async def _run(self) -> None:

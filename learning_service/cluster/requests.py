@@ -84,6 +84,12 @@ class Cluster:
             limits={},
         )
 
+    async def count(self) -> tuple[int, int, int]:
+        """Return how many jobs have not ended, the place of the newest one ever, and then that of the newest end."""
+        jobs = (await self._js.stream_info(names.JOBS)).state
+        ends_then = (await self._js.stream_info(names.ENDS)).state
+        return jobs.messages, jobs.last_seq, ends_then.last_seq
+
     async def announcements(self) -> list[Announcement]:
         """Return what each runner has said of itself; the servers forget those that have said nothing for a while."""
         info = await self._js.stream_info(KEYS, subjects_filter=f"{KEY}>")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -39,6 +40,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("learning_service.dispatch.dispatcher.PUMP_SECONDS", 0.1)
     monkeypatch.setattr("learning_service.dispatch.dispatcher.POLL_SECONDS", 0.2)
     monkeypatch.setattr("learning_service.dispatch.purging.PURGE_SECONDS", 0.1)
+    monkeypatch.setattr("learning_service.cluster.settling.LOOK_SECONDS", 0.2)
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.1)
     monkeypatch.setattr("bus.cluster.tail.SILENCE_SECONDS", 2.0)
 
@@ -174,11 +176,25 @@ def test_the_runner_may_be_away_for_ever_with_what_was_lost(cluster: Client, lea
     assert ended(learning) == ALL
 
 
+def test_the_last_end_of_a_runner_may_be_lost(cluster: Client, learn: Learn) -> None:
+    """No later one tells of it; but no job is left in the cluster, so its job is sent again."""
+    runner, learning = ClusterRunner(cluster), learn()
+    create(learning)
+    first, second = runner.take_all(len(ALL))
+    runner.finish(first)
+    lose(runner, second)
+    assert runner.take_all(1) == [second]
+    runner.finish(second)
+    wait_for(learning, "completed")
+    assert ended(learning) == ALL
+
+
 def test_without_positions_and_numbers_nobody_would_notice(
     cluster: Client, learn: Learn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tests above do see losses: without the two, the experiment waits for ever, and nothing tells why."""
     monkeypatch.setattr("learning_service.cluster.numbers.Numbers.note", lambda *_: None)
+    monkeypatch.setattr("learning_service.cluster.link.Settling", mock.Mock())
     runner, learning = ClusterRunner(cluster), learn()
     create(learning)
     first, second = runner.take_all(len(ALL))
