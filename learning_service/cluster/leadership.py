@@ -1,4 +1,4 @@
-"""Who leads: whoever holds a key that is gone when its holder has been silent for two seconds.
+"""Who leads: whoever holds a key, which is gone when its holder has been silent for two seconds.
 
 The key only chooses who tries. That two never lead at once is due to the ledger: an entry names the one before.
 """
@@ -13,17 +13,17 @@ from typing import Final
 import msgspec
 import nats
 from msgspec import Struct
-from nats.js.errors import APIError, KeyWrongLastSequenceError
+from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from bus.cluster import names
 from bus.cluster.connection import Connection
 from bus.cluster.errors import told
-from bus.cluster.streams import LEADER_SECONDS
 
 KEY: Final = "leader"
 TURN_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 1.0
+SILENT_SECONDS: Final = 8.0  # in which servers have chosen who of them leads, if enough of them live
 FAILURES: Final = (APIError, nats.errors.Error, nats.js.errors.Error, TimeoutError)
 logger = logging.getLogger(__name__)
 
@@ -77,13 +77,15 @@ class Lease:
             logger.debug("the key is not given up: %s", told(error))
 
     async def _keep(self) -> None:
-        """Renew the key until that has failed for as long as it holds."""
+        """Renew the key until another one has it, or nobody answers for long.
+
+        While servers choose who of them leads, the key may expire, and nobody can win it: then it is won again. In the
+        meantime this process leads: it can write nothing without them, and nothing once another one has written.
+        """
         renewed = time.monotonic()
-        while True:
+        while time.monotonic() - renewed < SILENT_SECONDS:
             await asyncio.sleep(TURN_SECONDS)
             began = time.monotonic()
-            if began - renewed >= LEADER_SECONDS:
-                break  # nobody answers, or this process was paused
             try:
                 self._revision = await asyncio.wait_for(self._renew(), ANSWER_SECONDS)
             except KeyWrongLastSequenceError:
@@ -108,7 +110,10 @@ class Lease:
         try:
             return await keys.update(KEY, self._value, last=self._revision)
         except KeyWrongLastSequenceError:
-            entry = await keys.get(KEY)
+            try:
+                entry = await keys.get(KEY)
+            except KeyNotFoundError:
+                return await keys.create(KEY, self._value)
             if entry.value != self._value or not entry.revision:
                 raise
             return entry.revision  # the answer to the last time was lost

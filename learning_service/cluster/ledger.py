@@ -22,7 +22,7 @@ from learning_service.cluster.codec import Began, Body, pack
 from learning_service.cluster.places import Place
 
 ANSWER_SECONDS: Final = 1.0  # then it is sent again, which does nothing if it is there already
-SEND_SECONDS: Final = 5.0
+SEND_SECONDS: Final = 8.0  # in which servers have chosen who of them leads, if enough of them live
 PAUSE_SECONDS: Final = 0.1
 logger = logging.getLogger(__name__)
 

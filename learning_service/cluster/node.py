@@ -83,7 +83,7 @@ class Node:
         self._connection, self._program, self._path = connection, program, path
         self._feed, self._control = feed, control
         self._lease: Lease | None = None
-        self._is_stopped = self._is_migrated = False
+        self._is_stopped = self._is_migrated = self._is_ensured = False
         self._restored = 0  # times in a row
         self._name = ""
 
@@ -117,7 +117,7 @@ class Node:
             publisher = self._bound(lambda: self._program.stand_by(log, loop, self._feed, self._control))
             asker = Asker(self._connection)
             publisher.methods.pass_on(asker.ask)
-            standby = Standby(self._connection, self._keep_addresses(publisher), log, loop)
+            standby = Standby(self._connection, self._keep_addresses(publisher), log, loop, is_ensured=self._is_ensured)
             publisher.metrics.add(lambda: _points(0, standby.sequence), HELP)
             standby.start(min(LONGEST_REST, REST_SECONDS * (2 ** (self._restored - 1) - 1)) if self._restored else 0.0)
             try:
@@ -127,6 +127,7 @@ class Node:
             finally:
                 standby.close()
                 publisher.close()
+            self._is_ensured = standby.is_ensured and not standby.error
             if standby.error:
                 raise standby.error
             return standby.outcome
@@ -146,13 +147,15 @@ class Node:
             copies = snapshots.keep(self._connection, self._path, lead.place.created, at_once=self._is_migrated)
             copying, self._is_migrated = self._connection.submit(copies), False
             try:
-                loop.run()
-            except ReplicationError as error:
-                logger.warning("%s", error)
+                try:
+                    loop.run()
+                except ReplicationError as error:
+                    logger.warning("%s", error)
+                answerer.close()
+                _drain(loop)
             finally:
                 logger.info("this learning service leads no more")
                 copying.cancel()
-                answerer.close()
                 with suppress(ReplicationError):
                     service.close()
 
@@ -264,7 +267,8 @@ def _points(leads: int, sequence: int) -> Iterator[Point]:
 
 
 def _drain(loop: Loop) -> None:
-    """Send the answers that are ready."""
+    """Answer what has come: who asks would wait for long, as nobody else has the request."""
     for _ in range(DRAIN_TURNS):
-        if not loop.step(0):
-            return
+        with suppress(ReplicationError):
+            if not loop.step(0):
+                return

@@ -23,7 +23,9 @@ from learning_service.cluster.replica import Replica
 from learning_service.cluster.snapshots import Snapshot
 
 T = TypeVar("T")
-RETRY_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 0.5
+ANSWER_SECONDS: Final = 2.0
+ENSURE_SECONDS: Final = 20.0
 logger = logging.getLogger(__name__)
 
 
@@ -49,8 +51,9 @@ Outcome = Lead | Restore
 class Standby:
     """Runs beside the loop until there is an outcome, which ends the loop."""
 
-    def __init__(self, connection: Connection, lease: Lease, log: Log, loop: Loop) -> None:
-        """Read where the file is; begin with `start`."""
+    def __init__(self, connection: Connection, lease: Lease, log: Log, loop: Loop, *, is_ensured: bool) -> None:
+        """Read where the file is; begin with `start`. `is_ensured`: this process knows that the streams are there."""
+        self.is_ensured = is_ensured
         self._connection, self._lease, self._log, self._loop = connection, lease, log, loop
         self._place = places.open_place(log)
         self._tables = places.versions(log)
@@ -91,7 +94,11 @@ class Standby:
 
     async def _stand_by(self) -> Outcome:
         await self._connection.ready()
-        await self._insist(lambda: streams.ensure(self._connection.js), "the streams cannot be made")
+        if not self.is_ensured:
+            await self._insist(
+                lambda: streams.ensure(self._connection.js), "the streams cannot be made", ENSURE_SECONDS
+            )
+            self.is_ensured = True
         info = await self._insist(lambda: self._connection.js.stream_info(names.LEDGER), "the ledger cannot be read")
         created = created_at(info)
         copies = await self._insist(lambda: snapshots.stored(self._connection.js, created), "no copy can be read")
@@ -112,6 +119,7 @@ class Standby:
         try:
             return await self._follow(self.replica, info.state)
         except (BrokenError, StreamLostError) as error:
+            self.is_ensured = False
             copies = await self._insist(lambda: snapshots.stored(self._connection.js, created), "no copy can be read")
             return self._restore(copies[-1] if copies else None, told(error))
 
@@ -160,11 +168,11 @@ class Standby:
             self._moved.clear()
             await self._moved.wait()
 
-    async def _insist(self, ask: Callable[[], Coroutine[Any, Any, T]], what: str) -> T:
-        """Ask until there is an answer."""
+    async def _insist(self, ask: Callable[[], Coroutine[Any, Any, T]], what: str, seconds: float = ANSWER_SECONDS) -> T:
+        """Ask until there is an answer; one question may be lost, or take long."""
         while True:
             try:
-                return await ask()
+                return await asyncio.wait_for(ask(), seconds)
             except FAILURES as error:
                 logger.warning("%s: %s; trying again", what, told(error))
                 await asyncio.sleep(RETRY_SECONDS)

@@ -3,15 +3,18 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from bus.eventlog import schemas
 from bus.eventlog.log import SQL
 from bus.protocol.control import ControlError, MetricsReply
-from tests.support.helpers import PATIENCE, wait_until
+from bus.transport.client import request
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.nats_servers import NatsServers
 from tests.support.workspace import ServiceProcess, Workspace, steady_ports
 
-TAKEOVER_SECONDS = 3 * PATIENCE
+TAKEOVER_SECONDS: Final = 3 * PATIENCE
+LOOK_SECONDS: Final = 0.5
 
 
 class LearningNode(ServiceProcess):
@@ -26,7 +29,8 @@ class LearningNode(ServiceProcess):
     def metric(self, name: str) -> float:
         """Return the value of a metric without labels; -1 if it does not answer."""
         try:
-            metrics = self.ask("metrics", {}, MetricsReply).metrics
+            # a request that comes while it changes its place is lost
+            metrics = request(self.control, "metrics", {}, MetricsReply, LOOK_SECONDS * TIME_FACTOR).metrics
         except ControlError:
             return -1
         return next((one.samples[0].value for one in metrics if one.name == name), -1)
@@ -55,8 +59,14 @@ class LearningNode(ServiceProcess):
 
 def wait_for_leader(*nodes: LearningNode) -> LearningNode:
     """Wait until one of some leads, and return it."""
-    wait_until(lambda: any(node.leads for node in nodes), TAKEOVER_SECONDS, what="a learning service that leads")
-    return next(node for node in nodes if node.leads)
+    found: list[LearningNode] = []
+
+    def is_found() -> bool:
+        found.extend(node for node in nodes if node.leads)
+        return bool(found)
+
+    wait_until(is_found, TAKEOVER_SECONDS, what="a learning service that leads")
+    return found[0]
 
 
 def wait_for_all(leader: LearningNode, *others: LearningNode) -> None:
