@@ -15,7 +15,7 @@ from bus.cluster.faults import FAULTS
 FETCH_SECONDS: Final = 5.0  # until the server has sent what it has
 ACK: Final = b"+ACK"
 IN_PROGRESS: Final = b"+WPI"
-NONE_THERE: Final = "404"
+NONE_THERE: Final = ("404", "408")
 NO_CONSUMER: Final = "503"
 _NEXT: Final = f"$JS.API.CONSUMER.MSG.NEXT.{names.JOBS}."
 _FIELDS: Final = (
@@ -69,7 +69,7 @@ async def _fetch(
     while len(found) < most:
         message = await subscription.next_msg(FETCH_SECONDS)
         status = (message.headers or {}).get("Status") if not message.reply else None
-        if status == NONE_THERE:
+        if status in NONE_THERE:
             return
         if status == NO_CONSUMER:
             raise NoRespondersError

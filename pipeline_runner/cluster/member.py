@@ -81,6 +81,7 @@ class Member:
         self._outbox = Outbox(
             self._log, self._loop, self._link, self._store, service.store, name=self.name, root=self._root
         )
+        self._make_up(service)
         self._worker = Worker(self._log, self._link, self._store, self._outbox, self.name)
         self._keeper = Keeper(self._log, self._loop, self._link, self._store, self._outbox)
         self._outbox.acknowledged = self._worker.look
@@ -125,6 +126,14 @@ class Member:
         lost = {one.job_id: "" for one in unended if one.job_id not in self._store.tickets}
         with self._log.transaction() as tx:
             self._store.take(tx, lost)
+
+    def _make_up(self, service: JobService) -> None:
+        """Send the ends again whose rows damage has taken: without them, their tickets would stay for ever."""
+        found = [record for one in self._store.tickets if (record := service.store.get(one))]
+        ended = [one for one in found if one.state not in ("queued", "running") and not self._outbox.owes(one.job_id)]
+        for record in ended:
+            with self._log.transaction() as tx:
+                self._outbox.send_again(tx, record)
 
     async def _listen(self) -> None:
         """Hear what is for all runners, or for this one; the client asks for it again after each reconnection."""

@@ -16,6 +16,7 @@ from bus.cluster.messages import RepeatRequest
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
+from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
 from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
@@ -38,6 +39,7 @@ HELP: Final = {
     "variantbus_cluster_ends_fenced_total": "Results of this runner that were dropped, as the job had ended elsewhere.",
 }
 logger = logging.getLogger(__name__)
+logger.addFilter(RepeatFilter())  # a cluster that is away must not decide how much we log
 
 
 class Outbox:

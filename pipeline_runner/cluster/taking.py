@@ -13,12 +13,14 @@ from bus.cluster.faults import asked
 from bus.cluster.jobs import Delivery
 from bus.contracts.jobs import JobRequest
 from bus.protocol.validation import InvalidInputError, decode
+from bus.telemetry.logging import RepeatFilter
 from pipeline_runner.cluster.sending import subject_of
 from pipeline_runner.queue.jobs import NormalizedJobRecord, new_record
 
 LAST_DELIVERY: Final = 5  # of a job that has ended nowhere: each runner that took it died, and this one would, too
 Verdict = Literal["acknowledge", "renew", "send again", "give up", "take"]
 logger = logging.getLogger(__name__)
+logger.addFilter(RepeatFilter())  # a cluster that is away must not decide how much we log
 
 
 class CarriedJob(JobRequest, frozen=True, kw_only=True, forbid_unknown_fields=False):

@@ -20,6 +20,7 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError
+from bus.telemetry.logging import RepeatFilter
 from bus.telemetry.metrics import Point
 from bus.transport.retry import log_transient
 from pipeline_runner.cluster.link import Link
@@ -39,6 +40,7 @@ HELP: Final = {
     "variantbus_cluster_redelivered_total": "Jobs that had been given to somebody before they were fetched here.",
 }
 logger = logging.getLogger(__name__)
+logger.addFilter(RepeatFilter())  # a cluster that is away must not decide how much we log
 
 
 class Rules(NamedTuple):

@@ -88,6 +88,28 @@ def test_damaged_tickets_and_ends_cost_nothing_but_another_look(
     assert cluster.ended("mine").result.success
 
 
+def test_a_damaged_end_that_waits_is_sent_nevertheless(cluster: Cluster) -> None:
+    """The record of the job has it, and the ticket says that it is owed."""
+    runner = cluster.runner(is_open=False)
+    cluster.publish(gated("mine"))
+    wait_until(lambda: runner.gated.ran, what="a job that runs")
+    cluster.nats.nodes[0].kill()
+    wait_until(lambda: runner.metric("connected") == 0, what="a broken connection")
+    runner.gated.is_open = True
+    wait_until(lambda: runner.metric("ends_waiting") == 1, what="an end that waits")
+    runner.stop()
+    with closing(sqlite3.connect(runner.folder / "runner.db", isolation_level=None)) as db:
+        db.execute("UPDATE ends SET number = 77")
+    runner.start()
+    assert runner.metric("ends_waiting") == 1
+    cluster.nats.heal()
+    cluster.nats.wait_for_leader()
+    wait_until(lambda: cluster.client.connection.is_connected, what="a connection")
+    assert cluster.ended("mine").result.success
+    cluster.wait_until_empty()
+    assert runner.gated.ran == ["mine"]
+
+
 def test_an_adopted_picture_ends_in_the_cluster(cluster: Cluster) -> None:
     """It never ran anywhere."""
     runner = cluster.runner()

@@ -160,6 +160,37 @@ def test_a_job_that_comes_again_after_its_end_was_lost_is_not_run_again(cluster:
     assert runner.gated.ran == ["job"]
 
 
+def test_runners_go_on_whichever_server_dies(
+    no_leaks: None,  # noqa: ARG001 - it looks after us
+    nats_cluster: NatsServers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of three, first the one that leads the jobs, then the one that leads their ends.
+
+    What a server has sent when it dies, or is sent to who is just not connected, is delivered again later.
+    """
+    monkeypatch.setattr(streams, "ACK_SECONDS", 5 * ACK_SECONDS * TIME_FACTOR)
+    cluster = Cluster(nats_cluster, tmp_path)
+    try:
+        runners = [cluster.runner(workers=2) for _ in range(2)]
+        mine = [gated(f"job-{number}", context(number % 3)) for number in range(30)]
+        for stream, some in ((names.JOBS, mine[:15]), (names.ENDS, mine[15:])):
+            leader = nats_cluster.leader_of(stream)
+            assert leader
+            cluster.publish(*some)
+            leader.kill()
+            for one in some:
+                cluster.ended(one.job_id)
+            nats_cluster.heal()
+            nats_cluster.wait_healthy()
+        cluster.wait_until_empty()
+        assert cluster.count(names.ENDS) == len(mine)
+        assert {name for runner in runners for name in runner.gated.ran} == {one.job_id for one in mine}
+    finally:
+        cluster.close()
+
+
 def test_what_nobody_can_read_changes_nothing(cluster: Cluster) -> None:
     """Requests may be of another version."""
     runner = cluster.runner()

@@ -9,6 +9,8 @@ import msgspec
 from bus.cluster import ends, names
 from bus.cluster.access import parse_access
 from bus.cluster.ends import Stored
+from bus.cluster.errors import ClusterError
+from bus.cluster.faults import asked
 from bus.cluster.messages import CancelNews, End, encode
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import ImageRef, JobCompleted, JobResult, LearningContext
@@ -142,7 +144,10 @@ class Cluster:
 
     def end_of(self, job_id: str) -> Stored | None:
         """Return the end of a job."""
-        found = self.run(ends.find(self.js, names.any_end_of(job_id)))
+        try:
+            found = self.run(asked(ends.find(self.js, names.any_end_of(job_id))))
+        except ClusterError:  # it has no leader now: whoever waits asks again
+            return None
         assert found is None or isinstance(found, Stored)
         return found
 
