@@ -1,6 +1,7 @@
 """Between the loop of the runner and the thread of the connection: neither waits for the other."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
@@ -12,6 +13,7 @@ from bus.cluster.faults import asked
 from bus.transport.loop import Callback, Loop
 
 R = TypeVar("R")
+logger = logging.getLogger(__name__)
 Work = Coroutine[Any, Any, R]
 Done = Callable[[R | ClusterError], None]
 Pair = tuple[Work[Any], Callable[[Any], None]]
@@ -67,16 +69,13 @@ class Link:
             result = await asked(work)
         except ClusterError as error:
             result = error
-        except Exception as error:  # noqa: BLE001 - a bug of ours ends the process, and not only this task
-            self.back(partial(_raise, error))
-            return
+        except Exception as error:
+            # the client of NATS raises what it likes while a connection breaks: no reason to end with all jobs in hand
+            logger.exception("work at the cluster failed")
+            result = ClusterError(f"{type(error).__name__}: {error}")
         self.back(partial(done, result))
 
     def _deliver(self) -> None:
         self._is_called = False  # before: what is added from now on calls again
         while self._done and not self._is_closed:
             self._done.popleft()()
-
-
-def _raise(error: Exception) -> None:
-    raise error

@@ -18,6 +18,7 @@ from bus.contracts.messages import JobResult
 from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
+from bus.protocol.control import ControlError
 from bus.protocol.topics import TopicError
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import RepeatFilter
@@ -163,9 +164,12 @@ class Worker:
         self._store.take(tx, {offer.request.job_id: offer.reply for offer in offers})
 
     def _is_possible(self, rules: Rules, offer: Offer) -> bool:
-        """Return whether a job could run here; another runner may have what it needs, until all have been asked."""
+        """Return whether a job could run here; another runner may have what it needs, until some have been asked."""
         try:
             rules.check(offer.request)
+        except ControlError as error:  # its server has just gone away
+            logger.warning("%s is left to other runners: %s", offer.request.job_id, error)
+            return False
         except (InvalidInputError, TopicError) as error:
             if offer.deliveries >= LAST_DELIVERY - 1:
                 self._end(offer, failed_result("invalid_request", str(error)))

@@ -9,6 +9,7 @@ import pytest
 
 from bus.cluster import jobs, names, streams
 from bus.cluster.messages import RepeatRequest, encode
+from bus.contracts.pipeline_specs import StageSpec
 from tests.support.cluster_runners import SECONDS, Cluster, gated, subject_of
 from tests.support.factories import context
 from tests.support.helpers import TIME_FACTOR, wait_until
@@ -102,6 +103,33 @@ def test_a_job_that_no_runner_can_do_is_left_to_others_before_it_fails(cluster: 
     assert (error.kind, "did you mean 'level'" in error.message) == ("invalid_request", True)
     assert runner.metric("redelivered_total") == 3
     assert runner.gated.ran == []
+
+
+def test_a_job_whose_server_has_just_gone_is_left_to_others(cluster: Cluster) -> None:
+    """It does not fail for that."""
+    runner = cluster.runner()
+    stages = runner.thread.service._stages
+    away, known = {"run": StageSpec(unavailable="gated: away")}, stages["gated"]
+    runner.thread.call(lambda: stages.update(gated=away))
+    cluster.publish(gated("job"))
+    wait_until(lambda: runner.metric("redelivered_total") > 0, SECONDS, what="another delivery")
+    runner.thread.call(lambda: stages.update(gated=known))
+    assert cluster.ended("job").result.success
+
+
+def test_what_the_client_raises_in_surprise_ends_no_runner(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on when that is over."""
+
+    async def broken(*_arguments: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'write'")
+
+    runner = cluster.runner()
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "fetch", broken)
+        cluster.publish(gated("job"))
+        wait_until(lambda: runner.metric("connected") == 1, what="a connection")
+        runner.thread.call(runner.thread.service._cluster._worker.wake)  # type: ignore[union-attr]  # it has one
+    assert cluster.ended("job").result.success
 
 
 def test_what_is_no_job_is_left_alone(cluster: Cluster) -> None:
