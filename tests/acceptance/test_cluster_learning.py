@@ -64,7 +64,7 @@ def test_who_stands_by_takes_over_with_the_same_state(workspace: Workspace, nats
     rename(first, experiment, "and back")
     second.start()
     wait_for_all(first, second)
-    for node in (first, second):
+    for node in (second, first):  # as the one that is left would lead, and write that
         node.terminate()
     assert first.contents() == second.contents()
 
@@ -175,3 +175,23 @@ def test_a_file_that_the_ledger_has_left_behind_begins_with_a_copy(
     assert (behind.data / "learning.db.replaced").exists()
     assert not (fresh.data / "learning.db.replaced").exists(), "there was nothing in it"
     assert not [*fresh.data.glob("*.gz"), *fresh.data.glob("*.snapshot"), *fresh.data.glob("*.restoring")]
+
+
+def test_of_three_servers_one_may_die(workspace: Workspace, nats_cluster: NatsServers, tmp_path: Path) -> None:
+    """The one that has the say about the ledger too: who leads waits for the next one, and nothing is lost."""
+    data, experiment = made_before(workspace)
+    nodes = [LearningNode(workspace, nats_cluster, data)]
+    nodes[0].wait_to_lead()
+    nodes.append(LearningNode(workspace, nats_cluster, tmp_path / "second"))
+    wait_for_all(*nodes)
+    server = nats_cluster.leader_of(names.LEDGER)
+    assert server
+    server.kill()
+    rename(nodes[1], experiment, "with two servers")
+    leader = wait_for_leader(*nodes)
+    other = next(node for node in nodes if node is not leader)
+    wait_for_all(leader, other)
+    for node in (other, leader):
+        assert view_of(node, experiment).experiment_name == "with two servers"
+        node.terminate()
+    assert other.contents() == leader.contents()
