@@ -63,8 +63,8 @@ class ClusterRunners:
 
     def _on_lost(self, key: Key, lost: Lost) -> None:
         """Have a runner publish again what the cluster has lost, and send all jobs again that have not ended."""
-        text = "the cluster has lost %d acknowledged ends of the runner %s, from its number %d on; asking for them"
-        logger.warning(text, lost.ends, key.runner, lost.first)
+        text = "the cluster has lost ends of the runner %s that it had acknowledged: %d, from number %d on; asking it"
+        logger.warning(text, key.runner, lost.ends, lost.first)
         self._known.lost[key.runner] += lost.ends
         self._connection.submit(self._cluster.ask_again(key, lost.first))
         if self._reader:

@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
+import nats.errors
 import pytest
+from nats.js.errors import APIError
 
 from bus.cluster import names, pictures, streams
+from bus.cluster.errors import ClusterError
 from bus.cluster.messages import CancelNews, RepeatRequest
 from bus.contracts.experiments import DeletedReply, ExperimentCancelParams, ExperimentView
 from bus.protocol.control import MetricsReply
@@ -15,7 +18,7 @@ from bus.transport.client import request
 from learning_service.service import LearningService
 from tests.support.clusters import Client, connected
 from tests.support.factories import EXPERIMENT, ServiceThread, definition, well
-from tests.support.helpers import REPLY_SECONDS, wait_until
+from tests.support.helpers import PATIENCE, REPLY_SECONDS, wait_until
 from tests.support.learning_services import (
     ALL,
     Services,
@@ -72,6 +75,12 @@ def ended(learning: ServiceThread[LearningService]) -> list[str]:
     return [job_id for (job_id,) in query(learning, "SELECT job_id FROM results ORDER BY job_id")]
 
 
+def progress(learning: ServiceThread[LearningService]) -> dict[str, float]:
+    """Return how far running jobs are."""
+    experiment = learning.call(lambda: learning.service._store.get(EXPERIMENT))
+    return {job_id: fraction for job_id, (_, fraction) in experiment.progress.items()}
+
+
 def waiting(cluster: Client) -> int:
     """Return how many jobs have not ended in the cluster."""
     return int(cluster.run(cluster.js.stream_info(names.JOBS)).state.messages)
@@ -101,8 +110,9 @@ def test_jobs_go_out_and_each_end_counts_once(cluster: Client, learn: Learn) -> 
     runner, learning = ClusterRunner(cluster), learn()
     create(learning)
     first, second = runner.take_all(len(ALL))
-    runner.start(first)
+    runner.start(first, 0.5)
     wait_until(lambda: show(learning).status == "running", what="news of a start")
+    wait_until(lambda: progress(learning) == {first: 0.5}, what="news of progress")
     assert runner.finish(first, well("a")) == "won"
     wait_until(lambda: ended(learning) == [first], what="one end")
     learning.stop()
@@ -340,3 +350,41 @@ def test_ends_wait_in_the_cluster_while_no_more_are_taken(
     learning.call(lambda: learning.service._hold(False))
     wait_for(learning, "completed")
     assert metric(learning, "variantbus_cluster_ends_position") == 40
+
+
+def test_one_of_three_servers_may_die_and_another_one_pause(nats_cluster: NatsServers, tmp_path: Path) -> None:
+    """Who leads the streams is hit each time; the ends are read on from another one."""
+    with connected(nats_cluster.url) as client:
+        client.ensure()
+        runner, learning = ClusterRunner(client), learning_of(nats_cluster.url, tmp_path / "learning.db")
+        try:
+            create(learning)
+            first, second = runner.take_all(len(ALL))
+            hit = nats_cluster.leader_of(names.ENDS)
+            assert hit
+            hit.kill()
+            insist(lambda: runner.finish(first))
+            wait_until(lambda: ended(learning) == [first], 3 * PATIENCE, what="one end")
+            nats_cluster.heal()
+            nats_cluster.wait_healthy()
+            hit = nats_cluster.leader_of(names.ENDS)
+            assert hit
+            hit.pause()
+            insist(lambda: runner.finish(second))
+            wait_until(lambda: ended(learning) == ALL, 3 * PATIENCE, what="both ends")
+            nats_cluster.heal()
+        finally:
+            learning.stop()
+
+
+def insist(act: Callable[[], object]) -> None:
+    """Do what servers may not answer in time, until they do; who tries again may find it done."""
+
+    def is_done() -> bool:
+        try:
+            act()
+        except (ClusterError, APIError, nats.errors.Error, TimeoutError):
+            return False
+        return True
+
+    wait_until(is_done, 3 * PATIENCE, what="an answer")
