@@ -115,6 +115,10 @@ def main(  # noqa: PLR0913 - one parameter an option
             runners=list(dict.fromkeys(runners)),
             feeds=named_feeds(runner_feeds),
         )
+        if cluster and shard != ALL:
+            raise InvalidInputError(
+                "shard: in a cluster one learning service leads all experiments; leave --shard away"
+            )
         if cluster:
             from learning_service import clustered  # noqa: PLC0415 - needs the extra `cluster`
 

@@ -57,6 +57,7 @@ class Standby:
         self._connection, self._lease, self._log, self._loop = connection, lease, log, loop
         self._place = places.open_place(log)
         self._tables = places.versions(log)
+        self._is_damaged = bool(log.damaged_rows())
         self.replica: Replica | None = None
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None  # that this process cannot go on with
@@ -114,6 +115,11 @@ class Standby:
         )
         if way == "restore":
             return self._restore(newest, "the ledger does not begin where it ends")
+        if self._is_damaged:
+            if way == "begin" and self._log.head:
+                text = f"{self._log.path} has damaged rows, with which no ledger can begin"
+                raise ClusterRefusedError(f"{text}; start it once without --cluster, which restores what it can")
+            return self._restore(newest, "some of its rows are damaged")
         start = self._place if way == "follow" and self._place else start_of(created)
         self.replica = Replica(self._log, self._loop, start, self._tables)
         try:

@@ -1,6 +1,9 @@
 """Several learning services of a cluster: one leads, the others have the same files and take over."""
 
 import signal
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -195,3 +198,33 @@ def test_of_three_servers_one_may_die(workspace: Workspace, nats_cluster: NatsSe
         assert view_of(node, experiment).experiment_name == "with two servers"
         node.terminate()
     assert other.contents() == leader.contents()
+
+
+def test_a_damaged_file_is_made_anew_from_the_cluster(workspace: Workspace, nats: NatsServers, tmp_path: Path) -> None:
+    """Others have what it has lost, and a file that lacks a row would not do what the ledger says."""
+    data, experiment = made_before(workspace)
+    leader = LearningNode(workspace, nats, data)
+    leader.wait_to_lead()
+    other = LearningNode(workspace, nats, tmp_path / "other")
+    wait_for_all(leader, other)
+    other.terminate()
+    with closing(sqlite3.connect(other.data / "learning.db")) as db:
+        db.execute("UPDATE experiments SET created_at = created_at + 1")
+        db.commit()
+    rename(leader, experiment, "another name")
+    other.start()
+    wait_for_all(leader, other)
+    other.terminate()
+    leader.terminate()
+
+    assert "some of its rows are damaged" in other.process.errors()
+    assert other.contents() == leader.contents()
+
+
+def test_a_cluster_has_no_shards(workspace: Workspace) -> None:
+    """One learning service leads all experiments."""
+    options = ("--cluster", "nats://127.0.0.1", "--shard", "1/2", "--data-dir", str(workspace.folder))
+    process = workspace.start("learning", sys.executable, "-m", "learning_service", *options)
+
+    assert process.wait() == 2
+    assert "leave --shard away" in process.errors()
