@@ -5,6 +5,7 @@ import gzip
 import logging
 import shutil
 import sqlite3
+import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -27,7 +28,8 @@ LEDGER_BYTES: Final = 64 << 20  # of the ledger behind the newest copy
 CHECK_SECONDS: Final = 10.0
 KEPT: Final = 2
 LEVEL: Final = 1
-FAILURES: Final = (APIError, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError, LogError)
+OF_FILES: Final = (OSError, EOFError, zlib.error, LogError)  # a copy may be damaged, too
+FAILURES: Final = (APIError, nats.errors.Error, nats.js.errors.Error, TimeoutError, *OF_FILES)
 logger = logging.getLogger(__name__)
 
 
