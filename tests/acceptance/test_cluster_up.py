@@ -8,7 +8,9 @@ import pytest
 from bus.cluster import names, streams
 from bus.cluster.access import parse_access
 from bus.cluster.connection import Connection
+from tests.support.experiment_files import program
 from tests.support.helpers import TIME_FACTOR, wait_until
+from tests.support.installations import settings_for, wait_for_services
 from tests.support.workspace import Running, Workspace, sentence_of
 
 READY_SECONDS: Final = 60.0  # elections take seconds, and processors are shared
@@ -75,3 +77,22 @@ def test_servers_do_not_outlive_a_command_that_is_killed(workspace: Workspace) -
     up.kill()
 
     wait_until(lambda: not workspace.left(), DOWN_SECONDS, what="the end of all servers")
+
+
+@pytest.mark.timeout(300)
+def test_the_first_steps_of_the_page_work_as_they_stand_there(workspace: Workspace) -> None:
+    """`up` runs its services in the cluster that the variable names, and an experiment ends there."""
+    workspace.environment |= settings_for(workspace.folder / "data")
+    workspace.environment["VARIANTBUS_CLUSTER"] = url_of(start(workspace))
+    up = workspace.command("up")
+    wait_for_services(workspace)
+
+    def has_runner() -> bool:
+        return workspace.command("cluster", "check").wait() == 0
+
+    wait_until(has_runner, READY_SECONDS, what="a cluster that is well")
+    workspace.run("experiment", "run", workspace.write("one.toml", program(values=2, jobs=2)), "--follow")
+
+    (cluster,) = (line for line in workspace.run("check").out.splitlines() if line.startswith("cluster"))
+    assert cluster.endswith("0 jobs waiting, 1 runners")
+    assert up.terminate(DOWN_SECONDS) == 0

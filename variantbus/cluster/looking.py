@@ -81,20 +81,30 @@ async def _ask(connection: Connection, servers: Sequence[Server], seconds: float
     led = {one.name for one in found if one.leader}
     if found and not led:
         raise ClusterError("no stream has a leader")
-    consumers, told = [], None
+    consumers, runners = [], []
     if names.JOBS in led:
         with suppress(ClusterError):  # just after a death: the next look shows them
             consumers = await asked(js.consumers_info(names.JOBS))
     if RUNNERS in led:
         with suppress(ClusterError):
-            told = (await asked(js.stream_info(RUNNERS, subjects_filter=f"{KEYS}>"))).state.subjects
+            subjects = (await asked(js.stream_info(RUNNERS, subjects_filter=f"{KEYS}>"))).state.subjects or {}
+            runners = await asyncio.gather(*(_runner(js, one) for one in subjects))
     return View(
         servers=tuple(servers),
         streams=tuple(found),
         consumers=tuple(_consumer(one) for one in consumers),
         leads=await _leads(js) if LEADER in led else None,
-        runners=tuple(sorted(decode_token(one.removeprefix(KEYS)) for one in told or {})),
+        runners=tuple(sorted(one for one in runners if one)),
     )
+
+
+async def _runner(js: JetStreamContext, subject: str) -> str | None:
+    """Return the name of a runner; of one that has gone in good order there is an empty message for a while."""
+    try:
+        is_there = bool((await js.get_last_msg(RUNNERS, subject)).data)
+    except FAULTS:
+        return None
+    return decode_token(subject.removeprefix(KEYS)) if is_there else None
 
 
 async def _leads(js: JetStreamContext) -> str | None:
