@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 EQUIPPED := $(VENV)/.equipped
 
-.PHONY: help install tools demo test unit integration acceptance browser coverage contract screenshots fuzz chaos bitflips simulate bench soak pagesoak year stall interop lint format lock clean
+.PHONY: help install tools demo test unit integration acceptance browser coverage contract screenshots fuzz chaos cluster-chaos bitflips simulate bench soak pagesoak year stall interop lint format lock clean
 
 help: ## Print this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv with the package and what all its commands need, in the pinned versions.
 
@@ -81,6 +81,9 @@ fuzz: tools ## Fuzz each decoder for FUZZ_SECONDS (default 300); Linux only.
 
 chaos: tools ## Kill, stop and restart the services at random for CHAOS_SECONDS; CHAOS_SEED repeats a run.
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
+
+cluster-chaos: tools ## Kill and pause all that a cluster consists of for CLUSTER_CHAOS_SECONDS; CLUSTER_CHAOS_SEED repeats a run.
+	CLUSTER_CHAOS_SECONDS=$${CLUSTER_CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_cluster_chaos.py --timeout=0
 
 BITFLIPS ?= 1000
 

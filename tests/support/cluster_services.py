@@ -1,0 +1,235 @@
+"""Runners and learning services of a cluster as processes, what they are given to do, what must be so at the end."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import nats.errors
+
+from bus.cluster import names
+from bus.cluster.errors import ClusterError
+from bus.contracts.experiments import ExperimentView
+from bus.contracts.messages import LearningContext
+from bus.contracts.runners import RunnerListReply
+from bus.protocol.control import ControlError
+from tests.support.cluster_invariants import (
+    StoredEnd,
+    check_ends,
+    check_no_job_waits,
+    check_numbers,
+    check_pictures,
+    check_statuses,
+    planned_jobs_of,
+    read_ends,
+    waiting_jobs,
+)
+from tests.support.clusters import Client
+from tests.support.helpers import wait_until
+from tests.support.invariants import Event, check_learner
+from tests.support.nats_servers import NatsServers
+from tests.support.workspace import COMMAND_SECONDS, Running, ServiceProcess, Workspace, steady_ports, view_of
+
+RECOVERY_SECONDS: Final = 30.0  # after the last fault, until a new job has ended and is counted
+WORKERS: Final = 2
+CLUSTER: Final = "cluster"  # the source of ends, as learning services know it
+EXPERIMENT: Final = """
+name = "{name}"
+pipeline = "command"
+stage = "run"
+jobs_per_variant = {jobs}
+priority = {priority}
+[variable]
+name = "seconds"
+values = {values}
+[config]
+command = ["sh", "-c", '''sleep $1; echo "{name} $1 $2" > "$3/result.txt"''', "sh",
+           "{{seconds}}", "{{seed}}", "{{output_dir}}"]
+"""
+
+
+class Shape(NamedTuple):
+    """How much there is to do."""
+
+    experiments: int
+    values: tuple[float, ...]  # seconds that a job takes
+    jobs_per_value: int
+
+    @property
+    def jobs(self) -> int:
+        """All of them."""
+        return self.experiments * len(self.values) * self.jobs_per_value
+
+
+class ClusterServices:
+    """Some of each, with a client that looks at the streams."""
+
+    def __init__(self, workspace: Workspace, servers: NatsServers, url: Callable[[str], str] | None = None) -> None:
+        """Start nothing yet; `url` returns by which addresses somebody reaches the servers."""
+        self.workspace, self.servers = workspace, servers
+        self._url = url or (lambda _name: servers.url)
+        self.services: dict[str, ServiceProcess] = {}
+        self.begun: list[Running] = []
+        self.client = Client(servers.url)
+
+    @property
+    def runners(self) -> list[ServiceProcess]:
+        """All of them."""
+        return [one for name, one in self.services.items() if name.startswith("runner")]
+
+    @property
+    def learners(self) -> list[ServiceProcess]:
+        """All learning services."""
+        return [one for name, one in self.services.items() if name.startswith("learning")]
+
+    def start(self, *, runners: int, learners: int) -> None:
+        """Start so many, and wait until an experiment can be planned."""
+        for number in range(learners):
+            self.start_service(f"learning-{number}", "learning_service")
+        for number in range(runners):
+            self.start_service(f"runner-{number}", "pipeline_runner", "--workers", str(WORKERS))
+        self.wait_for_offers()
+
+    def wait_for_offers(self) -> None:
+        """Wait until an experiment can be planned at each learning service."""
+        wait_until(self._has_offers, COMMAND_SECONDS, what="learning services that know runners", longest_poll=0.2)
+
+    def start_service(self, name: str, module: str, *options: str) -> ServiceProcess:
+        """Start one; its folder is called as it is."""
+        words = ("--cluster", self._url(name), *options)
+        service = ServiceProcess(self.workspace, module, words, steady_ports(), self.workspace.folder / name)
+        self.services[name] = service
+        return service
+
+    def submit(self, shape: Shape, learner: ServiceProcess) -> None:
+        """Begin to plan an experiment at a learning service, which may be away, and then does not get it."""
+        name = f"exp {len(self.begun)}"
+        text = EXPERIMENT.format(name=name, jobs=shape.jobs_per_value, values=list(shape.values), priority=0)
+        file = self.workspace.write(f"{len(self.begun)}.toml", text)
+        self.begun.append(self.workspace.command("experiment", "run", file, "--learning", learner.control))
+
+    def accepted(self) -> set[str]:
+        """Return the ids of all experiments of which a command has said that they are planned."""
+        return {one.text().strip() for one in self.begun if one.wait(COMMAND_SECONDS) == 0}
+
+    def fill_up(self, shape: Shape, count: int) -> None:
+        """Plan experiments until so many are accepted: one that was sent to somebody who was away is not."""
+
+        def is_full() -> bool:
+            while len(self.accepted()) < count:
+                self.submit(shape, self.learners[len(self.begun) % len(self.learners)])
+                if self.begun[-1].wait(COMMAND_SECONDS) != 0:
+                    return False
+            return True
+
+        wait_until(is_full, COMMAND_SECONDS, what=f"{count} experiments", longest_poll=0.5)
+
+    def views(self) -> list[ExperimentView]:
+        """Return all experiments, as a learning service has them."""
+        address = self.learners[0].control
+        listed = self.workspace.run("experiment", "list", "--json", "--limit", "1000", "--learning", address).json
+        return [view_of(self.learners[0], one["experiment_id"]) for one in listed]
+
+    def leading(self) -> str:
+        """Return the name of the learning service that leads, as the cluster knows it."""
+        with suppress(ClusterError, nats.errors.Error, ValueError):
+            found = self.client.connection.run(_told_leader(self.client), 2.0)
+            return next((name for name, one in self.services.items() if one.control == found), "")
+        return ""
+
+    def wait_for_ends(self, count: int) -> None:
+        """Wait until so many jobs have ended."""
+
+        def has_ended() -> bool:
+            with suppress(ClusterError, nats.errors.Error):
+                return int(self.client.run(self.client.js.stream_info(names.ENDS)).state.messages) >= count
+            return False
+
+        wait_until(has_ended, COMMAND_SECONDS, what=f"{count} ends", longest_poll=0.2)
+
+    def recover(self) -> float:
+        """Plan an experiment after the last fault, and return after how many seconds its jobs were counted."""
+        began = time.monotonic()
+        text = EXPERIMENT.format(name=f"probe {began}", jobs=2, values=[0.02, 0.03], priority=5)
+        file = self.workspace.write("probe.toml", text)
+        planned: list[str] = []
+
+        def is_counted() -> bool:
+            with suppress(ControlError, AssertionError):  # while nobody leads, an experiment is refused
+                if not planned:
+                    command = ("experiment", "run", file, "--learning", self.learners[0].control)
+                    planned.append(self.workspace.run(*command).out.strip())
+                return view_of(self.learners[0], planned[0]).status == "completed"
+            return False
+
+        wait_until(is_counted, RECOVERY_SECONDS, what="the recovery", longest_poll=0.2)
+        return time.monotonic() - began
+
+    def drain(self, seconds: float) -> float:
+        """Wait until every job has an end, is counted, and waits nowhere; return after how many seconds."""
+        began = time.monotonic()
+        left: set[str] = {view.experiment_id for view in self.views()}
+
+        def has_ended() -> bool:
+            for one in list(left):
+                with suppress(ControlError):
+                    totals = view_of(self.learners[0], one).totals
+                    if totals.completed + totals.failed + totals.cancelled == totals.jobs and not totals.running:
+                        left.discard(one)
+            return not left
+
+        wait_until(has_ended, seconds, what="the end of all jobs", longest_poll=0.5)
+        wait_until(lambda: not waiting_jobs(self.client), seconds, what="an empty queue", longest_poll=0.5)
+        return time.monotonic() - began
+
+    def check_all(self, lost: int = 0) -> tuple[int, str]:
+        """Check every invariant, stop the learning services, and return how many ends and what else there was.
+
+        The stream of ends has so many holes, of ends that were lost on purpose.
+        """
+        views, ends = self.views(), read_ends(self.client)
+        unknown = self.accepted() - {view.experiment_id for view in views}
+        assert not unknown, f"experiments that were accepted are lost: {unknown}"
+        check_ends(ends, [name for view in views for name in planned_jobs_of(view)], lost)
+        check_numbers(ends)
+        check_no_job_waits(self.client)
+        for view in views:
+            check_statuses(view, [one for one in ends if _experiment_of(one) == view.experiment_id])
+            for learner in self.learners:
+                self._check_same(learner, view)
+        pictures = check_pictures(self.runners, ends)
+        events = [Event(one.sequence, one.subject, one.message) for one in ends]
+        for learner in self.learners:
+            assert learner.terminate() == 0
+            found = check_learner(learner.data / "learning.db", CLUSTER, events, was_asked=True)
+            assert found == len(views), f"{learner.data.name} has {found} experiments of {len(views)}"
+        failed = sum(not one.message.result.success for one in ends)
+        return len(
+            ends
+        ), f"{len(ends)} jobs, {failed} of them failed, {pictures} files at each of {len(self.runners)} runners"
+
+    def close(self) -> None:
+        """End what the workspace does not know."""
+        self.client.connection.close()
+
+    def _check_same(self, learner: ServiceProcess, view: ExperimentView) -> None:
+        """See that a learning service has an experiment as another one has, at once or as soon as it has read it."""
+        name = view.experiment_id
+        wait_until(lambda: view_of(learner, name) == view, what=f"the same of {name} at {learner.data.name}")
+
+    def _has_offers(self) -> bool:
+        with suppress(ControlError):
+            some = [one.ask("runner.list", {}, RunnerListReply).runners for one in self.learners]
+            return all(runner.answers for runners in some for runner in runners) and all(some)
+        return False
+
+
+def _experiment_of(one: StoredEnd) -> str:
+    mark = one.message.learning_context
+    return mark.experiment_id if isinstance(mark, LearningContext) else ""
+
+
+async def _told_leader(client: Client) -> str:
+    found = await client.js.get_last_msg(f"KV_{names.LEADER}", f"$KV.{names.LEADER}.leader")
+    return str(json.loads(found.data or b"{}").get("control", ""))
