@@ -4,12 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
-import nats.errors
 import pytest
-from nats.js.errors import APIError
 
 from bus.cluster import names, pictures, streams
-from bus.cluster.errors import ClusterError
 from bus.cluster.messages import CancelNews, RepeatRequest
 from bus.contracts.experiments import DeletedReply, ExperimentCancelParams, ExperimentView
 from bus.protocol.control import MetricsReply
@@ -31,7 +28,7 @@ from tests.support.learning_services import (
     wait_for,
 )
 from tests.support.nats_servers import NatsServers
-from tests.support.scripted_cluster import ClusterRunner, learning_of
+from tests.support.scripted_cluster import ClusterRunner, insist, learning_of
 
 pytestmark = pytest.mark.usefixtures("no_leaks", "hasty")
 Learn = Callable[[], ServiceThread[LearningService]]
@@ -297,6 +294,22 @@ def test_pictures_go_with_their_experiment_unless_another_one_has_them(
     assert cluster.run(pictures.find(cluster.js, "kept"))
 
 
+def test_what_is_no_end_and_no_news_stops_nothing(cluster: Client, learn: Learn) -> None:
+    """It is told, and what comes behind it counts."""
+    runner, learning = ClusterRunner(cluster), learn()
+    create(learning)
+    first, second = runner.take_all(len(ALL))
+    cluster.run(cluster.js.publish(f"end.{EXPERIMENT}.0.what", b"is this"))
+    for subject in ("job.started.x", "job.queued.x", "what.is.this"):
+        cluster.run(cluster.connection.client.publish(names.NEWS + subject, b"\xc1"))
+    runner.finish(first)
+    runner.finish(second)
+    wait_for(learning, "completed")
+    assert [(one.reason, one.offset) for one in rejections(learning)] == [("malformed", 1)]
+    request(address_of(learning), "experiment.delete", {"experiment_id": EXPERIMENT}, DeletedReply, REPLY_SECONDS)
+    wait_until(lambda: metric(learning, "variantbus_experiments_to_purge") == 0, what="all is removed")
+
+
 def test_an_adaptive_experiment_begins_as_many_jobs_as_all_workers_run(cluster: Client, learn: Learn) -> None:
     """Those of all runners of the cluster together."""
     ClusterRunner(cluster, "one", workers=2)
@@ -375,16 +388,3 @@ def test_one_of_three_servers_may_die_and_another_one_pause(nats_cluster: NatsSe
             nats_cluster.heal()
         finally:
             learning.stop()
-
-
-def insist(act: Callable[[], object]) -> None:
-    """Do what servers may not answer in time, until they do; who tries again may find it done."""
-
-    def is_done() -> bool:
-        try:
-            act()
-        except (ClusterError, APIError, nats.errors.Error, TimeoutError):
-            return False
-        return True
-
-    wait_until(is_done, 3 * PATIENCE, what="an answer")

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import nats.errors
 from msgspec import Raw
+from nats.js.errors import APIError
 
 from bus.cluster import ends, jobs, names
 from bus.cluster.access import parse_access
 from bus.cluster.connection import Connection
+from bus.cluster.errors import ClusterError
 from bus.cluster.messages import Announcement, CancelNews, End, RepeatRequest, decode_as, encode
 from bus.contracts.jobs import JobRequest, PipelinesReply
 from bus.contracts.messages import JobProgress, JobResult, JobStarted
@@ -21,7 +24,7 @@ from learning_service.experiments.selection import Selection
 from learning_service.service import LearningService
 from tests.support.clusters import Client
 from tests.support.factories import JobScript, ServiceThread
-from tests.support.helpers import LOCALHOST, wait_until
+from tests.support.helpers import LOCALHOST, PATIENCE, wait_until
 from tests.support.learning_services import STAGES, lane
 
 PIPELINE: Final = "embedded"
@@ -148,3 +151,16 @@ def learning_of(url: str, path: Path) -> ServiceThread[LearningService]:
 
     make: Callable[[Log, Loop], LearningService] = Led
     return ServiceThread(path, make)
+
+
+def insist(act: Callable[[], object]) -> None:
+    """Do what servers may not answer in time, until they do; who tries again may find it done."""
+
+    def is_done() -> bool:
+        try:
+            act()
+        except (ClusterError, APIError, nats.errors.Error, TimeoutError):
+            return False
+        return True
+
+    wait_until(is_done, 3 * PATIENCE, what="an answer")
