@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from benchmarks import chain, feed, growth, jobs, losses
+from benchmarks import chain, cluster, feed, growth, jobs, losses
 from benchmarks.bench import FULL, QUICK, Bench, S
 from benchmarks.crew import BenchmarkError, Signals, StoppedError
 from benchmarks.picture import picture
@@ -23,6 +23,7 @@ MEASUREMENTS: Final = {
     "fan-out": feed.fan_out,
     "growth": growth.growth,
     "jobs": jobs.jobs,
+    "cluster": cluster.cluster,
     "losses": losses.losses,
 }
 

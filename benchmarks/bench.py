@@ -23,6 +23,7 @@ class Size:
     tracked: tuple[int, ...]  # experiments in all
     deep: tuple[Workload, ...]  # as many events, in variants with more and more jobs
     jobs: Workload  # that are really run, and do nothing
+    cluster: Workload  # the same over a cluster, where each takes some messages that are synced to disk
 
 
 # Eight seeds under each of fifty values: a fine sweep, as a person would leave it running overnight.
@@ -36,6 +37,7 @@ FULL: Final = Size(
     tracked=(10, 1000, 100_000),
     deep=(Workload(128, 64, 8), Workload(4, 64, 256)),  # as many as a variant may have
     jobs=Workload(experiments=25, variants=50, jobs_per_variant=8, pipeline="noop"),
+    cluster=Workload(experiments=5, variants=50, jobs_per_variant=8, pipeline="noop"),
 )
 QUICK: Final = Size(
     chain=Workload(experiments=2, variants=10, jobs_per_variant=5),
@@ -47,6 +49,7 @@ QUICK: Final = Size(
     tracked=(2, 5),
     deep=(Workload(3, 5, 4), Workload(1, 5, 12)),
     jobs=Workload(experiments=2, variants=10, jobs_per_variant=5, pipeline="noop"),
+    cluster=Workload(experiments=1, variants=5, jobs_per_variant=4, pipeline="noop"),
 )
 
 

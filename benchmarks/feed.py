@@ -78,7 +78,7 @@ def _catch_up(bench: Bench, system: System, read: Figures, rebuilt: Figures) -> 
         crew.dismiss(listener)
         if system.name == OURS:
             start = time.monotonic()
-            _, control = ours.start_service(crew, there.addresses["runner"], "--discover")
+            _, control = ours.start_service(crew, "--runner", there.addresses["runner"], "--discover")
             ours.wait_until_routed(control, workload.events)
             rate = workload.events / (time.monotonic() - start)
             rebuilt.setdefault(OURS, []).append(rate)

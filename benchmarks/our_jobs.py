@@ -19,20 +19,30 @@ WARM_UP: Final = "warm-up"
 
 def start(crew: Crew, setup: Setup) -> tuple[Child, Child, Child, Child]:
     """Start producer, runner, learning service and subscriber, and see that a job comes through."""
-    runner = crew.python(
-        "runner",
+    runner = start_runner(crew, "runner")
+    learning, control = ours.start_service(crew, "--runner", ours.control_of(runner))
+    producer, subscriber = join(crew, setup, control, "benchmarks.our_jobs:consume")
+    return producer, runner, learning, subscriber
+
+
+def start_runner(crew: Crew, name: str, *options: str, workers: int = WORKERS) -> Child:
+    """Start a runner in a folder of its own."""
+    return crew.python(
+        name,
         "pipeline_runner",
-        *("--data-dir", str(crew.folder), "--feed-port", "0", "--control-port", "0"),
-        *("--workers", str(WORKERS), "--log-level", "warning"),
+        *("--data-dir", str(crew.folder / name), "--feed-port", "0", "--control-port", "0"),
+        *("--workers", str(workers), "--log-level", "warning", *options),
     )
-    learning, control = ours.start_service(crew, ours.control_of(runner))
+
+
+def join(crew: Crew, setup: Setup, control: str, watch: str) -> tuple[Child, Child]:
+    """Start producer and subscriber at a learning service, when a job has come through."""
     _warm_up(control)
     there = replace(setup, addresses={"learning": control})
-    subscriber = crew.role("benchmarks.our_jobs:consume", there)
-    producer = crew.role("benchmarks.our_jobs:submit", there)
+    subscriber, producer = crew.role(watch, there), crew.role("benchmarks.our_jobs:submit", there)
     for child in (subscriber, producer):
         child.wait_for("ready")
-    return producer, runner, learning, subscriber
+    return producer, subscriber
 
 
 def submit(parent: Parent, setup: Setup) -> None:

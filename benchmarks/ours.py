@@ -142,12 +142,12 @@ def listen(parent: Parent, setup: Setup) -> None:
     parent.wait("stop")
 
 
-def start_service(crew: Crew, runner: str, *options: str) -> tuple[Child, str]:
+def start_service(crew: Crew, *options: str) -> tuple[Child, str]:
     """Start the real learning service, and give it with its control address."""
     learning = crew.python(
         "learning",
         "learning_service",
-        *("--data-dir", str(crew.folder), "--runner", runner, "--feed-port", "0", "--control-port", "0"),
+        *("--data-dir", str(crew.folder), "--feed-port", "0", "--control-port", "0"),
         *("--max-variants", "100000", "--log-level", "warning", *options),
     )
     return learning, control_of(learning)
@@ -219,7 +219,7 @@ def start_chain(crew: Crew, setup: Setup) -> tuple[Child, Child, Child, str]:
     """Start runner, learning service and subscriber, with all jobs submitted; and give the service's address."""
     workload, patience = setup.workload, START_SECONDS + _jobs_of(setup) / SLOWEST
     runner, there = start_producer(crew, setup)
-    learning, control = start_service(crew, there.addresses["runner"])
+    learning, control = start_service(crew, "--runner", there.addresses["runner"])
     create_experiments(control, workload.experiment_ids(), workload.definition(), patience)
     idle = [f"idle-{number:06x}" for number in range(setup.idle)]
     create_experiments(control, idle, Workload(setup.idle, IDLE_VARIANTS, 1).definition(), patience)

@@ -162,7 +162,7 @@ def start(crew: Crew) -> tuple[dict[str, Child], Addresses]:
     ports = ("--data-dir", str(crew.folder), "--feed-port", "0", "--control-port", "0", "--log-level", "warning")
     runner = crew.python("runner", "pipeline_runner", *ports, "--config", str(config))
     at_runner = ours.control_of(runner)
-    learning, at_learning = ours.start_service(crew, at_runner, "--config", str(config))
+    learning, at_learning = ours.start_service(crew, "--runner", at_runner, "--config", str(config))
     services = ("--runner", at_runner, "--learning", at_learning)
     dashboard = crew.python("dashboard", "variantbus.dashboard", "--port", "0", *services)
     port = int(dashboard.wait_for_line("listening").rpartition(":")[2])
