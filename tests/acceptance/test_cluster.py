@@ -6,6 +6,7 @@ from itertools import count
 from typing import Final
 
 from bus.contracts.outputs import OutputParams, OutputReply
+from bus.contracts.runners import RunnerListReply
 from bus.protocol.control import ControlError
 from tests.support.experiment_files import gate, open_gate, pictures, program, submit
 from tests.support.helpers import wait_until
@@ -36,7 +37,7 @@ def wait_for_offer(learning: ServiceProcess) -> None:
 
     def offered() -> bool:
         with suppress(ControlError):
-            return bool(learning.ask("pipelines", {}, dict))
+            return any(one.pipelines for one in learning.ask("runner.list", {}, RunnerListReply).runners)
         return False
 
     wait_until(offered, TAKEOVER_SECONDS, what="the offer of a runner")
