@@ -92,7 +92,7 @@ def _clustered(runners: int, workers: int = our_jobs.WORKERS, watch: str = WATCH
     def start(crew: Crew, setup: Setup) -> Chain:
         nodes = ("cluster", "up", "--nodes", str(NODES), "--data-dir", str(crew.folder / "nodes"))
         line = crew.start("nodes", COMMAND, *nodes).wait_for_line("nats://")
-        cluster = ("--cluster", next(word for word in line.split() if word.startswith("nats://")))
+        cluster = ("--cluster", line[line.index("nats://") :].split()[0])
         started = tuple(
             our_jobs.start_runner(crew, f"runner-{number}", *cluster, workers=workers) for number in range(runners)
         )
