@@ -49,12 +49,7 @@ class _Submitted(Struct, frozen=True):
     jobs: list[Raw]
 
 
-_submitted: Final = msgspec.msgpack.Decoder(_Submitted)
 _job: Final = msgspec.msgpack.Decoder(Job)
-_request: Final = msgspec.msgpack.Decoder(JobRequest)
-_cancelled: Final = msgspec.msgpack.Decoder(CancelParams)
-_shown: Final = msgspec.msgpack.Decoder(JobParams)
-_removed: Final = msgspec.msgpack.Decoder(OutputRemoveParams)
 
 
 class ClusterClient:
@@ -159,7 +154,7 @@ class ClusterClient:
     def _check(self, params: bytes, _seconds: float) -> Steps[JobCheckReply]:
         """Check jobs by what runners offer; what only a runner sees, such as its files, it checks later."""
         yield None
-        jobs = [decode(_request, job) for job in decode(_submitted, params).jobs]
+        jobs = [_taken(JobRequest, job) for job in _taken(_Submitted, params).jobs]
         for number, job in enumerate(jobs):
             context = job.learning_context
             try:
@@ -170,11 +165,11 @@ class ClusterClient:
         return JobCheckReply(checked=len(jobs))
 
     def _submit(self, params: bytes, seconds: float) -> Steps[Any]:
-        jobs = [(decode(_job, body), body) for body in decode(_submitted, params).jobs]
+        jobs = [(decode(_job, body), body) for body in _taken(_Submitted, params).jobs]
         return (yield from self._wait(self._cluster.submit(jobs, seconds)))
 
     def _cancel(self, params: bytes, seconds: float) -> Steps[CancelReply]:
-        wanted = decode(_cancelled, params)
+        wanted = _taken(CancelParams, params)
         if wanted.experiment_id is None:
             return CancelReply(cancelled=(yield from self._cancel_one(wanted.job_id or "", seconds)))
         count = 0
@@ -207,7 +202,7 @@ class ClusterClient:
         return (yield from self._wait(self._cluster.cancel([views.cancelled(job, time.time())], seconds)))
 
     def _show(self, params: bytes, seconds: float) -> Steps[JobView]:
-        job_id = decode(_shown, params).job_id
+        job_id = _taken(JobParams, params).job_id
         ended = yield from self._wait(self._cluster.ended(views.end_subject(job_id)), seconds)
         if ended:
             return views.ended(ended)
@@ -223,7 +218,7 @@ class ClusterClient:
 
     def _remove(self, params: bytes, _seconds: float) -> Steps[OutputRemoveReply]:
         """Remove the pictures of experiments that no other one has; their ends stay: those are the history."""
-        wanted = decode(_removed, params)
+        wanted = _taken(OutputRemoveParams, params)
         count = 0
         for experiment_id in wanted.experiment_ids:
             hashes = yield from self._wait(self._cluster.hashes(experiment_id))
@@ -244,6 +239,11 @@ class ClusterClient:
                     yield None
             if before is None:
                 return
+
+
+def _taken(kind: type[R], params: bytes) -> R:
+    """Return the parameters of a request of this process as their type."""
+    return decode(msgspec.msgpack.Decoder(kind), params)
 
 
 def _refuse(method: str, _params: bytes, _seconds: float) -> Steps[Any]:

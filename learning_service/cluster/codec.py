@@ -47,7 +47,6 @@ class _Part(Struct, frozen=True, array_like=True):
 Body = Entry | Began
 _encode = msgspec.msgpack.Encoder().encode
 _part: Final = msgspec.msgpack.Decoder(_Part)
-_body: Final = msgspec.msgpack.Decoder(Body)
 
 
 def pack(body: Body, previous: bytes, limit: int) -> tuple[list[bytes], bytes]:
@@ -70,6 +69,7 @@ class Assembler:
         """Continue behind an entry."""
         self.link = link
         self._pieces: list[bytes] = []
+        self._decoder: msgspec.msgpack.Decoder[Body] = msgspec.msgpack.Decoder(Body)
 
     def take(self, message: bytes) -> Body | None:
         """Return the entry that a message completes.
@@ -94,7 +94,7 @@ class Assembler:
             return None
         data, self._pieces = b"".join(self._pieces), []
         try:
-            body: Body = decode(_body, zlib.decompress(data))
+            body = decode(self._decoder, zlib.decompress(data))
         except (InvalidInputError, zlib.error) as error:
             raise BrokenError(f"it cannot be read: {error}") from None
         self.link = link(part.previous, data)

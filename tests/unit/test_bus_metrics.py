@@ -37,6 +37,18 @@ COUNTS = {  # gauges without a unit: numbers of things, offsets, and states
     "variantbus_cluster_connected",
     "variantbus_cluster_tickets",
     "variantbus_cluster_ends_waiting",
+    "variantbus_cluster_leads",
+    "variantbus_cluster_consumer_redelivered",
+    "variantbus_cluster_stream_head",
+    "variantbus_cluster_consumer_pending",
+    "variantbus_cluster_stream_copies",
+    "variantbus_cluster_ends_head",
+    "variantbus_cluster_consumer_running",
+    "variantbus_cluster_stream_messages",
+    "variantbus_cluster_replica_lag",
+    "variantbus_cluster_runners",
+    "variantbus_cluster_ends_position",
+    "variantbus_ledger_sequence",
 }
 
 
