@@ -105,7 +105,7 @@ def test_a_reader_takes_words_and_numbers_of_a_newer_version(kind: Any) -> None:
 
 @each_read
 def test_no_word_is_fixed_where_something_is_read(kind: Any) -> None:
-    """A plain `Literal` there would refuse the words of newer versions: use `words`. What is ours alone has versions."""
+    """A plain `Literal` there would refuse the words of newer versions: use `words`. What is ours has versions."""
     name = next(name for name, one in READ.items() if one is kind)
     assert not Sample(kind).literals or name.startswith(
         ("learning_service.storage", "learning_service.cluster", "pipeline_runner.")
