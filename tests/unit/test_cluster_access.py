@@ -58,3 +58,5 @@ def test_a_priority_has_a_band() -> None:
     assert [names.band_of(priority) for priority in (100, 1, 0, -1, -100)] == ["high", "high", "normal", "low", "low"]
     assert names.end_subject("e.1", 3, "j") == "end.e%2E1.3.j"
     assert names.any_end_of("j.1") == "end.*.*.j%2E1"
+    assert names.any_job_of("j.1") == "job.*.*.j%2E1"
+    assert names.ends_of("e.1") == "end.e%2E1.>"
