@@ -1,5 +1,6 @@
 """The streams and buckets of a cluster: made where they are not there, with as many copies as there are servers."""
 
+import asyncio
 import logging
 from typing import Final
 
@@ -8,12 +9,14 @@ from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolic
 from nats.js.errors import APIError, NotFoundError
 
 from bus.cluster import names
+from bus.cluster.faults import FAULTS
 
 COPIES: Final = 3
 ACK_SECONDS: Final = 30.0  # a job whose worker has said nothing for so long is given to another one
 LEADER_SECONDS: Final = 2.0  # a leader that has said nothing for so long leads no more
 ANNOUNCED_SECONDS: Final = 30.0  # a runner that has said nothing for so long is away
 NO_PLACE: Final = (10005, 10023, 10074)  # errors of a cluster with fewer servers than copies
+GROW_SECONDS: Final = 20.0  # between two looks for servers that have come since
 DIFFERS: Final = 10058  # error: there is a stream of this name with other settings
 logger = logging.getLogger(__name__)
 
@@ -27,11 +30,25 @@ async def ensure(js: JetStreamContext) -> int:
         APIError, ServiceUnavailableError, TimeoutError: the cluster cannot do that now.
     """
     copies = await _copies(js)
+    if copies < COPIES:
+        logger.warning("the cluster has fewer than %d servers, so there is one copy of everything", COPIES)
     for config in _streams(copies):
         await _ensure(js, config)
     for bucket in _buckets(copies):
         await _ensure(js, bucket)
     return copies
+
+
+async def grow(js: JetStreamContext) -> None:
+    """Give all streams and buckets 3 copies as soon as there are servers for them; return when they have."""
+    while True:
+        try:
+            if await _copies(js) == COPIES:
+                await ensure(js)
+                return
+        except FAULTS as error:  # servers that come, or choose who leads: the next look
+            logger.debug("the streams cannot be given more copies now: %s", error)
+        await asyncio.sleep(GROW_SECONDS)
 
 
 async def exists(js: JetStreamContext) -> bool:
@@ -63,7 +80,6 @@ async def _copies(js: JetStreamContext) -> int:
     except APIError as error:
         if error.err_code not in NO_PLACE:
             raise
-        logger.warning("the cluster has fewer than %d servers, so there is one copy of everything", COPIES)
         return 1
     return COPIES
 

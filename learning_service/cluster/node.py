@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol, TypeVar
 
+from bus.cluster import streams
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError, told
 from bus.eventlog.errors import ReplicationError
@@ -146,6 +147,7 @@ class Node:
             service.publisher.metrics.add(lambda: _points(1, ledger.sequence), HELP)
             copies = snapshots.keep(self._connection, self._path, lead.place.created, at_once=self._is_migrated)
             copying, self._is_migrated = self._connection.submit(copies), False
+            growing = self._connection.submit(streams.grow(self._connection.js))
             try:
                 try:
                     loop.run()
@@ -156,6 +158,7 @@ class Node:
             finally:
                 logger.info("this learning service leads no more")
                 copying.cancel()
+                growing.cancel()
                 with suppress(ReplicationError):
                     service.close()
 

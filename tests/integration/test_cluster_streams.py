@@ -6,7 +6,7 @@ import pytest
 
 from bus.cluster import ends, names, streams
 from tests.support.clusters import Client, connected, end
-from tests.support.helpers import wait_until
+from tests.support.helpers import TIME_FACTOR, wait_until
 from tests.support.nats_servers import READY_SECONDS, NatsServers
 from tests.support.workspace import Workspace
 
@@ -71,6 +71,26 @@ def test_a_cluster_that_grows_gets_more_copies(servers_folder: Workspace) -> Non
         wait_until(lambda: copies(client) == dict.fromkeys(ALL, 3), READY_SECONDS, what="three copies of everything")
         assert client.run(ends.find(client.js, subject)) == (1, end("first"))
         assert client.run(ends.commit(client.js, subject, end("late"))) == "fenced"
+
+
+def test_who_leads_looks_for_servers_that_have_come(servers_folder: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until there are three copies of all, and of what each consumer knows."""
+    monkeypatch.setattr(streams, "GROW_SECONDS", 0.5)
+    nats = NatsServers(servers_folder, 3, first=2)
+    with connected(nats.url) as client:
+        assert client.ensure() == 1
+        client.run(client.js.add_consumer(names.JOBS, streams.job_consumer("noop", "normal", 1)))
+        growing = client.connection.submit(streams.grow(client.js))
+        nats.heal()
+        growing.result(READY_SECONDS * TIME_FACTOR)
+        wait_until(lambda: copies(client) == dict.fromkeys(ALL, 3), READY_SECONDS, what="three copies of everything")
+        consumer = names.consumer_of("noop", "normal")
+
+        def has_three() -> bool:
+            cluster = client.run(client.js.consumer_info(names.JOBS, consumer)).cluster
+            return len(cluster.replicas or []) == 2
+
+        wait_until(has_three, READY_SECONDS, what="three copies of the consumer")
 
 
 def test_a_job_is_given_again_when_its_worker_says_nothing(nats: NatsServers, monkeypatch: pytest.MonkeyPatch) -> None:
