@@ -79,12 +79,13 @@ def leftovers(workspace: Workspace) -> list[Path]:
 def test_every_measurement_runs_and_is_written_down(workspace: Workspace) -> None:
     """All measurements come out, with medians, ratios, single rounds and the machine, and as a picture."""
     running = start(workspace, "--rounds", "1", "--output", str(workspace.folder / "results"))
-    running.wait(100)
+    running.wait(150)
     finished = finish(running)
     assert finished.code == 0, finished
     by_name = measured(workspace)
     read = {"catch-up-subscriber", "catch-up-rebuilt-service", "fan-out-1", "fan-out-3"}
-    assert set(by_name) == CHAIN | read | GROWTH | {"jobs", LOSSES}
+    clustered = {"cluster-jobs", "cluster-cost", "cluster-delay-p50", "cluster-delay-p99"}
+    assert set(by_name) == CHAIN | read | GROWTH | clustered | {"jobs", LOSSES}
     assert by_name[LOSSES]["ours"] == 0
     throughput = by_name["chain-throughput"]
     assert throughput["ratios"]["pyzmq"] == throughput["ours"] / throughput["peers"]["pyzmq"]

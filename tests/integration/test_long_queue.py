@@ -22,7 +22,7 @@ from tests.support.job_queues import ONE, Open
 JOBS: Final = 100_000
 BATCH: Final = 1000
 # asked at a start only, or of what is named by a person, or ended by its limit
-ONCE: Final = {"select_running", "count_queued", "select_newest_ids"}
+ONCE: Final = {"select_running", "count_queued", "select_newest_ids", "select_unended_of_experiments"}
 
 
 def jobs(first: int, count: int) -> list[JobRequest]:

@@ -28,6 +28,7 @@ log_format = "text"
 keys = "/keys"
 host = "127.0.0.1"
 insecure = false
+cluster = "nats://127.0.0.1"
 [runner]
 address = "tcp://127.0.0.1:2"
 feed_port = 1
