@@ -13,6 +13,7 @@ import nats
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from bus.cluster import tasks
 from bus.cluster.access import Access
 from bus.cluster.errors import ClusterError, ClusterRefusedError
 from bus.telemetry.logging import RepeatFilter
@@ -24,8 +25,6 @@ RECONNECT_SECONDS: Final = 1
 PING_SECONDS: Final = 2  # two without an answer: the server is gone, or paused
 JETSTREAM_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
-CANCELS: Final = 20
-CANCEL_SECONDS: Final = 0.1
 USER: Final = b"-----BEGIN NATS USER JWT-----"
 logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())
@@ -132,14 +131,9 @@ class Connection:
                 logger.debug("the connection to the cluster was not closed in good order: %r", error)
 
     async def _end_all(self) -> None:
-        """Cancel all work, more than once: nats-py takes a cancellation for a server that does not answer."""
-        for _ in range(CANCELS):
-            left = asyncio.all_tasks() - {asyncio.current_task()}
-            if not left:
-                break
-            for task in left:
-                task.cancel()
-            await asyncio.wait(left, timeout=CANCEL_SECONDS)
+        """Cancel all work, and let go of the transport."""
+        current = asyncio.current_task()
+        await tasks.end(lambda: asyncio.all_tasks() - {current})
         if self.client._transport:  # noqa: SLF001 - of an attempt that was cancelled
             self.client._transport.close()  # type: ignore[no-untyped-call]  # noqa: SLF001
             await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 import nats.errors
 
-from bus.cluster.errors import ClusterError
+from bus.cluster.errors import ClusterError, told
 from bus.protocol.validation import InvalidInputError
 
 R = TypeVar("R")
@@ -21,4 +21,4 @@ async def asked(work: Awaitable[R]) -> R:
     try:
         return await work
     except FAULTS as error:
-        raise ClusterError(str(error) or type(error).__name__) from error
+        raise ClusterError(told(error)) from error

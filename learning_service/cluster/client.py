@@ -1,6 +1,5 @@
 """A client of the cluster that answers as one runner would, so that whoever sends jobs need not know which it is."""
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
@@ -10,6 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from bus.cluster import tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError, told
 from bus.cluster.faults import FAULTS
@@ -135,7 +135,7 @@ class ClusterClient:
             ClusterError: the cluster does not answer, or not as expected.
         """
         try:
-            return (yield from wait(self._connection.submit(asyncio.wait_for(work, seconds))))
+            return (yield from wait(self._connection.submit(tasks.within(seconds, work))))
         except CancelledError:
             raise ClusterError("the connection is closed") from None
         except FAULTS as error:

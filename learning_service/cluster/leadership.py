@@ -16,7 +16,7 @@ from msgspec import Struct
 from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
-from bus.cluster import names
+from bus.cluster import names, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import told
 
@@ -56,7 +56,7 @@ class Lease:
         while not self.is_held:
             self._value = msgspec.json.encode(msgspec.structs.replace(self._leader, run=uuid.uuid4().hex))
             try:
-                self._revision = await asyncio.wait_for(self._create(), ANSWER_SECONDS)
+                self._revision = await tasks.within(ANSWER_SECONDS, self._create())
             except FAILURES as error:
                 logger.debug("the key is not won: %s", told(error))
                 await asyncio.sleep(TURN_SECONDS)
@@ -72,7 +72,7 @@ class Lease:
             return
         self.is_held = False
         try:
-            await asyncio.wait_for(self._delete(), ANSWER_SECONDS)
+            await tasks.within(ANSWER_SECONDS, self._delete())
         except FAILURES as error:
             logger.debug("the key is not given up: %s", told(error))
 
@@ -87,7 +87,7 @@ class Lease:
             await asyncio.sleep(TURN_SECONDS)
             began = time.monotonic()
             try:
-                self._revision = await asyncio.wait_for(self._renew(), ANSWER_SECONDS)
+                self._revision = await tasks.within(ANSWER_SECONDS, self._renew())
             except KeyWrongLastSequenceError:
                 break
             except FAILURES as error:
@@ -122,7 +122,7 @@ class Lease:
 async def read_leader(connection: Connection) -> Leader | None:
     """Return who leads; None if nobody does, or that cannot be told."""
     try:
-        entry = await asyncio.wait_for(_entry(connection), ANSWER_SECONDS)
+        entry = await tasks.within(ANSWER_SECONDS, _entry(connection))
         return _decoder.decode(entry.value or b"")
     except (msgspec.DecodeError, *FAILURES):
         return None

@@ -35,7 +35,8 @@ class Replica:
 
     def start(self, batch: Sequence[Stored], done: "Future[None]") -> None:
         """Apply messages, in steps; the future gets `BrokenError` if this file cannot go on with them."""
-        self._loop.start(self._apply_all(batch, done))
+        if done.set_running_or_notify_cancel():
+            self._loop.start(self._apply_all(batch, done))
 
     def _apply_all(self, batch: Sequence[Stored], done: "Future[None]") -> Steps[None]:
         try:

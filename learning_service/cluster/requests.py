@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from nats.js.api import Header
 from nats.js.errors import APIError, NotFoundError
 
-from bus.cluster import ends, names, pictures, streams, tail
+from bus.cluster import ends, names, pictures, streams, tail, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.messages import Announcement, CancelNews, End, RepeatRequest, decode_as, encode, unpack
 from bus.contracts.jobs import JobRequest, SubmitReply
@@ -125,7 +125,7 @@ class Cluster:
         async def commit(job: JobCompleted) -> bool:
             end = End(run=uuid.uuid4().hex, runner=NAME, epoch=0, number=0, complete=0, body=Raw(frames.encode(job)))
             async with window:
-                return await asyncio.wait_for(ends.commit(self._js, end_subject(job), end), seconds) == "won"
+                return await tasks.within(seconds, ends.commit(self._js, end_subject(job), end)) == "won"
 
         return sum(await _all(commit(job) for job in jobs))
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from nats.js.api import StreamState
 
-from bus.cluster import names, streams
+from bus.cluster import names, streams, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterRefusedError, told
 from bus.cluster.tail import FAILURES, Stored, StreamLostError, created_at, follow
@@ -135,16 +135,15 @@ class Standby:
     async def _follow(self, replica: Replica, state: StreamState) -> Outcome:
         """Follow the ledger, and try to lead once this file is as far as the ledger was."""
         is_new = state.last_seq == 0 and self._log.head > 0
-        reading = asyncio.ensure_future(self._read(replica, is_new=is_new))
-        leading = asyncio.ensure_future(self._campaign(replica, state.last_seq))
+        reading = tasks.begin(self._read(replica, is_new=is_new))
+        leading = tasks.begin(self._campaign(replica, state.last_seq))
         try:
             await asyncio.wait([reading, leading], return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 reading.result()
             last = leading.result()
         finally:
-            reading.cancel()
-            leading.cancel()
+            await tasks.end(lambda: [reading, leading])
         return Lead(replica.place, last, is_new)
 
     async def _read(self, replica: Replica, *, is_new: bool) -> None:
@@ -178,7 +177,7 @@ class Standby:
         """Ask until there is an answer; one question may be lost, or take long."""
         while True:
             try:
-                return await asyncio.wait_for(ask(), seconds)
+                return await tasks.within(seconds, ask())
             except FAILURES as error:
                 logger.warning("%s: %s; trying again", what, told(error))
                 await asyncio.sleep(RETRY_SECONDS)

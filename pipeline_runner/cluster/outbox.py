@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bus.cluster import ends
+from bus.cluster import ends, tasks
 from bus.cluster.ends import Outcome
 from bus.cluster.errors import ClusterError
 from bus.cluster.faults import asked
@@ -237,11 +237,11 @@ class Outbox:
 
 async def _gathered(works: Sequence[Coroutine[Any, Any, Outcome]], seconds: float) -> list[Outcome | None]:
     """Return the outcomes that come in time."""
-    tasks = [asyncio.create_task(work) for work in works]
-    _, late = await asyncio.wait(tasks, timeout=seconds)
+    begun = [tasks.begin(work) for work in works]
+    _, late = await asyncio.wait(begun, timeout=seconds)
     for task in late:
         task.cancel()
-    return [None if task in late or task.exception() else task.result() for task in tasks]
+    return [None if task in late or task.exception() else task.result() for task in begun]
 
 
 def _found(jobs: JobStore, job_id: str) -> NormalizedJobRecord | None:
