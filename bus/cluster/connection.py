@@ -30,6 +30,16 @@ logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())
 
 
+class _Client(Client):
+    """That of nats-py, which goes to another server at once, whatever is still on its way to the one before."""
+
+    async def _attempt_reconnect(self) -> None:
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer:  # it would be closed in good order, which takes a server that is paused or cut off for ever
+            writer.transport.abort()
+        await super()._attempt_reconnect()
+
+
 class Connection:
     """A connection that is made again whenever it breaks. `submit` and `run` may be called in any thread but its own.
 
@@ -45,7 +55,7 @@ class Connection:
             ClusterRefusedError: the credentials or the certificates cannot be read.
         """
         self.name, self._access = name, access
-        self.client = Client()
+        self.client: Client = _Client()
         self.js: JetStreamContext = self.client.jetstream(timeout=JETSTREAM_SECONDS)
         self._settings = _settings(access)
         self._is_ready = Future[None]()

@@ -52,7 +52,7 @@ async def fetch(client: Client, js: JetStreamContext, pipeline: str, most: int) 
                 except NoRespondersError:
                     await _make(js, pipeline, band)
                     await _fetch(client, subscription, inbox, names.consumer_of(pipeline, band), most, found)
-    except FAULTS:
+    except (*FAULTS, ClusterError):
         if not found:
             raise
     finally:

@@ -5,7 +5,9 @@ import logging
 from contextlib import suppress
 from pathlib import Path
 
+import nats.errors
 import pytest
+from nats.aio.client import Client
 
 from bus.cluster import streams
 from bus.cluster.access import Access, parse_access
@@ -54,6 +56,28 @@ def test_a_server_that_is_paused_is_left_for_another_one(nats_cluster: NatsServe
 
         wait_until(is_answered, ANSWER_SECONDS, what="an answer")
         node.carry_on()
+
+
+def test_what_is_on_its_way_to_a_server_that_is_paused_holds_nobody_back(nats_cluster: NatsServers) -> None:
+    """More than the systems between take, so that the connection cannot be closed in good order."""
+    with connected(nats_cluster.url) as client:
+        client.run(client.connection.ready())
+        mine = client.connection.client
+        used = mine.connected_url
+        assert used
+        node = next(one for one in nats_cluster.nodes if one.port == used.port)
+        node.pause()
+        flood = client.connection.submit(_flood(mine))
+        wait_until(lambda: mine.is_connected and mine.connected_url != used, ANSWER_SECONDS, what="another server")
+        node.carry_on()
+        flood.cancel()
+
+
+async def _flood(client: Client) -> None:
+    while True:
+        with suppress(nats.errors.Error):  # its own buffer is full, too
+            await client.publish("some", bytes(1 << 20))
+        await asyncio.sleep(0.02)
 
 
 def test_a_connection_closes_while_no_server_is_there(tmp_path: Path) -> None:

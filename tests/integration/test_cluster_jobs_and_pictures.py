@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
@@ -13,6 +14,8 @@ from bus.cluster.access import parse_access
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
 from bus.cluster.faults import asked
+from tests.support.clusters import connected
+from tests.support.helpers import wait_until
 from tests.support.nats_servers import NatsServers
 
 SECONDS = 30.0
@@ -80,6 +83,33 @@ def test_jobs_are_fetched_by_band_and_none_waits_where_none_is(connection: Conne
     run(client.publish(found[0].reply, jobs.ACK), SECONDS)
     assert [one.request for one in run(jobs.fetch(client, js, "a pipeline", 3), SECONDS)] == [b"1"]
     assert run(js.stream_info(names.JOBS), SECONDS).state.messages == 3
+
+
+def test_fewer_jobs_than_were_asked_for_are_all_that_there_are(no_leaks: None, nats_cluster: NatsServers) -> None:  # noqa: ARG001 - it looks after us
+    """A server with copies says 408 behind them; were that an error, the last jobs would never run."""
+    with connected(nats_cluster.url) as client:
+        wait_until(lambda: client.ensure() == streams.COPIES, what="three copies")
+        assert client.run(jobs.fetch(client.connection.client, client.js, "some", 3)) == []
+        for name in ("1", "2"):
+            client.run(client.js.publish(names.job_subject("some", "normal", name), name.encode()))
+        found = client.run(jobs.fetch(client.connection.client, client.js, "some", 3))
+        assert [(one.request, one.deliveries) for one in found] == [(b"1", 1), (b"2", 1)]
+
+
+def test_jobs_that_came_before_a_refusal_are_kept(connection: Connection) -> None:
+    """Whoever leads the jobs may go while it answers; what it has sent would come again only after half a minute."""
+    client, run = connection.client, connection.run
+
+    async def answer(request: Msg) -> None:
+        await client.publish(request.reply, b"job", reply="as.of.the.server.1.7.7.1.0")
+        await client.publish(request.reply, headers={"Status": "409", "Description": "Leadership Change"})
+
+    run(
+        client.subscribe(f"$JS.API.CONSUMER.MSG.NEXT.{names.JOBS}.{names.consumer_of('some', 'high')}", cb=answer),
+        SECONDS,
+    )
+    found = run(jobs.fetch(client, connection.js, "some", 2), SECONDS)
+    assert [(one.request, one.deliveries) for one in found] == [(b"job", 1)]
 
 
 def test_all_that_the_client_raises_is_one_error(connection: Connection) -> None:
