@@ -28,6 +28,7 @@ from tests.support.learning_services import (
     show,
     statuses,
     wait_for,
+    wait_laid_out,
 )
 
 
@@ -129,7 +130,7 @@ def test_experiments_are_listed_newest_first(services: Services) -> None:
 
 
 def test_cancelling_ends_what_no_runner_has_at_once(services: Services) -> None:
-    """With the runner away, all variants are cancelled in the reply; a second cancel is a conflict.
+    """With the runner away, all variants that are laid out are cancelled in the reply; a second cancel is a conflict.
 
     When the runner is back, it is sent nothing of it.
     """
@@ -140,6 +141,7 @@ def test_cancelling_ends_what_no_runner_has_at_once(services: Services) -> None:
         one.stop()
     learning = services.learning(away.address)
     create(learning)
+    wait_laid_out(learning)
     params = ExperimentParams(experiment_id=EXPERIMENT)
 
     cancelled = request(address_of(learning), "experiment.cancel", params, ExperimentView)
@@ -167,6 +169,7 @@ def test_a_cancel_counts_no_job_that_has_got_further_without_being_sent(services
     first.stop()
     wait_until(lambda: learning.call(lambda: not learning.service._dispatcher._links[0].alive), what="the loss")
     create(learning, replace(SMALL, jobs_per_variant=2))
+    wait_laid_out(learning)
     other = services.scripted(first, pipelines=("other",))
     other.publish(JobScript(context(0)).completed(), JobScript(context(1, 4.0)).started())
     wait_until(lambda: show(learning).totals.running == 1, what="the events")

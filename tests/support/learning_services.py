@@ -371,6 +371,11 @@ def query(learning: ServiceThread[LearningService], statement: str) -> list[tupl
     return learning.call(lambda: learning.log.query(statement))
 
 
+def wait_laid_out(learning: ServiceThread[LearningService]) -> None:
+    """Wait until each planned job has its row: that happens after the reply to the request which planned it."""
+    wait_until(lambda: not query(learning, "SELECT * FROM layouts"), what="the rows of the planned jobs")
+
+
 def jobs_in(runner: ServiceThread[Runner], state: JobState | None = None) -> list[str]:
     """Return the jobs of a real runner."""
     reply = request(str(runner.service.publisher.control), "job.list", {"state": state}, JobListReply, REPLY_SECONDS)
