@@ -16,7 +16,7 @@ ACK_SECONDS: Final = 30.0  # a job whose worker has said nothing for so long is 
 LEADER_SECONDS: Final = 2.0  # a leader that has said nothing for so long leads no more
 ANNOUNCED_SECONDS: Final = 30.0  # a runner that has said nothing for so long is away
 NO_PLACE: Final = (10005, 10023, 10074)  # errors of a cluster with fewer servers than copies
-GROW_SECONDS: Final = 20.0  # between two looks for servers that have come since
+LOOK_SECONDS: Final = 10.0  # between two looks for what was deleted, and for servers that have come since
 DIFFERS: Final = 10058  # error: there is a stream of this name with other settings
 logger = logging.getLogger(__name__)
 
@@ -39,16 +39,32 @@ async def ensure(js: JetStreamContext) -> int:
     return copies
 
 
-async def grow(js: JetStreamContext) -> None:
-    """Give all streams and buckets 3 copies as soon as there are servers for them; return when they have."""
+async def keep(js: JetStreamContext) -> None:
+    """Make again what somebody deletes, and give all 3 copies once there are servers for them.
+
+    Return when the ledger is gone: only a learning service knows what it is to begin with.
+    """
     while True:
         try:
-            if await _copies(js) == COPIES:
-                await ensure(js)
+            found = [await _copies_of(js, config.name) for config in (*_streams(COPIES), *_buckets(COPIES))]
+            if await _copies_of(js, names.LEDGER) is None:
                 return
+            if None in found:
+                logger.warning("streams or buckets of the cluster are gone; making them again")
+            if None in found or (found != [COPIES] * len(found) and await _copies(js) == COPIES):
+                await ensure(js)
         except FAULTS as error:  # servers that come, or choose who leads: the next look
-            logger.debug("the streams cannot be given more copies now: %s", error)
-        await asyncio.sleep(GROW_SECONDS)
+            logger.debug("the streams cannot be looked at now: %s", error)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def ensure_leader(js: JetStreamContext) -> None:
+    """Make the bucket that says who leads, without which nobody can.
+
+    Raises:
+        APIError, ServiceUnavailableError, TimeoutError: the cluster cannot do that now.
+    """
+    await _ensure(js, _keys(names.LEADER, LEADER_SECONDS, await _copies(js)))
 
 
 async def exists(js: JetStreamContext) -> bool:
@@ -90,7 +106,17 @@ async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
     except APIError as error:
         if error.err_code != DIFFERS:
             raise
-        await js.update_stream(config)
+        # servers that are away just now are no reason for fewer copies, and a person may want more than we do
+        copies = await _copies_of(js, config.name) or 1
+        await js.update_stream(config.evolve(num_replicas=max(copies, config.num_replicas or 1)))
+
+
+async def _copies_of(js: JetStreamContext, name: str | None) -> int | None:
+    """Return how many copies a stream has, None if there is none."""
+    try:
+        return (await js.stream_info(name or "")).config.num_replicas or 1
+    except NotFoundError:
+        return None
 
 
 def _streams(copies: int) -> list[StreamConfig]:

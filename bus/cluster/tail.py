@@ -16,7 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
-from nats.js.errors import APIError
+from nats.js.errors import APIError, NotFoundError
 
 from bus.cluster.errors import ClusterError, told
 
@@ -56,7 +56,7 @@ async def follow(
     """Yield all messages behind a place, some at a time, in order; they are contiguous unless some were removed.
 
     Raises:
-        StreamLostError: the stream is not the one that was created then, or is shorter.
+        StreamLostError: the stream is gone, is not the one that was created then, or is shorter.
     """
     while True:
         try:
@@ -66,6 +66,8 @@ async def follow(
             async for batch in _read(client, js, stream, after):
                 after = batch[-1].sequence
                 yield batch
+        except NotFoundError:
+            raise StreamLostError(f"the stream {stream} is gone") from None
         except FAILURES as error:
             logger.debug("%s: %s; reading on", stream, told(error))
             await asyncio.sleep(RETRY_SECONDS)

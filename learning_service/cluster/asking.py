@@ -24,7 +24,7 @@ from bus.transport.sockets import Frame
 from bus.transport.steps import Steps, wait
 
 ANSWER_SECONDS: Final = 60.0
-LEADER_SECONDS: Final = 5.0  # in which another one begins to lead, if all is well
+LEADER_SECONDS: Final = 3.0  # in which another one begins to lead, if all is well; a client waits for four
 PAUSE_SECONDS: Final = 0.25
 AT_ONCE: Final = 100  # requests that are worked on; each may hold much in memory
 LEVEL: Final = 1

@@ -24,7 +24,7 @@ def judge(
     takes its place, or, where there is none, a new file.
 
     Raises:
-        ClusterRefusedError: it is another learning service's, or what it needs is gone.
+        ClusterRefusedError: it is another learning service's.
     """
     is_whole = first <= 1
     if place and place.created == created:
@@ -35,9 +35,4 @@ def judge(
     elif has_events:
         text = f"{path} has experiments of its own, or of another cluster, and this cluster has others"
         raise ClusterRefusedError(f"{text}; move it away (what it lacks comes from the cluster), or choose --data-dir")
-    if not has_copy and not is_whole:
-        text = f"the ledger begins at {first}, and the copy of what was before is gone from the cluster"
-        raise ClusterRefusedError(
-            f"{text}; end all learning services, start one without --cluster, and see docs/cluster.md"
-        )
     return "restore"

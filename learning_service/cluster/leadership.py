@@ -1,4 +1,6 @@
-"""Who leads: whoever holds a key, which is gone when its holder has been silent for two seconds.
+"""Who leads: whoever holds a key, which is gone when its holder has been silent for two seconds by the servers' clock.
+
+Where that clock is wrong, the key stays: then whoever waits for it has seen it unchanged for long enough.
 
 The key only chooses who tries. That two never lead at once is due to the ledger: an entry names the one before.
 """
@@ -13,10 +15,10 @@ from typing import Final
 import msgspec
 import nats
 from msgspec import Struct
-from nats.js.errors import APIError, KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.errors import APIError, BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
-from bus.cluster import names, tasks
+from bus.cluster import names, streams, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import told
 
@@ -47,6 +49,7 @@ class Lease:
         self._connection = connection
         self._leader, self._value = leader, b""
         self._revision = 0
+        self._seen, self._seen_at = 0, 0.0  # the revision of another one's key, and since when it is that
         self._keeping: asyncio.Task[None] | None = None
         self.is_held = False
         self.on_lost: Callable[[], None] = lambda: None
@@ -98,8 +101,22 @@ class Lease:
         self.on_lost()
 
     async def _create(self) -> int:
-        keys = await self._connection.js.key_value(names.LEADER)
-        return await keys.create(KEY, self._value)
+        """Return the revision of the key, once nobody has it, or its holder has given up without its going away."""
+        try:
+            keys = await self._connection.js.key_value(names.LEADER)
+        except BucketNotFoundError:
+            logger.warning("the bucket that says who leads is gone; making it again")
+            await streams.ensure_leader(self._connection.js)
+            raise
+        try:
+            return await keys.create(KEY, self._value)
+        except KeyWrongLastSequenceError:
+            revision = (await keys.get(KEY)).revision or 0
+            if revision != self._seen:
+                self._seen, self._seen_at = revision, time.monotonic()
+            if time.monotonic() - self._seen_at <= SILENT_SECONDS:
+                raise
+            return await keys.update(KEY, self._value, last=revision)
 
     async def _delete(self) -> None:
         keys = await self._connection.js.key_value(names.LEADER)

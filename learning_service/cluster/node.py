@@ -84,7 +84,7 @@ class Node:
         self._connection, self._program, self._path = connection, program, path
         self._feed, self._control = feed, control
         self._lease: Lease | None = None
-        self._is_stopped = self._is_migrated = self._is_ensured = False
+        self._is_stopped = self._is_migrated = self._is_ensured = self._has_led = False
         self._restored = 0  # times in a row
         self._name = ""
 
@@ -118,7 +118,8 @@ class Node:
             publisher = self._bound(lambda: self._program.stand_by(log, loop, self._feed, self._control))
             asker = Asker(self._connection)
             publisher.methods.pass_on(asker.ask)
-            standby = Standby(self._connection, self._keep_addresses(publisher), log, loop, is_ensured=self._is_ensured)
+            lease = self._keep_addresses(publisher)
+            standby = Standby(self._connection, lease, log, loop, is_ensured=self._is_ensured, has_led=self._has_led)
             publisher.metrics.add(lambda: _points(0, standby.sequence), HELP)
             standby.start(min(LONGEST_REST, REST_SECONDS * (2 ** (self._restored - 1) - 1)) if self._restored else 0.0)
             try:
@@ -129,6 +130,7 @@ class Node:
                 standby.close()
                 publisher.close()
             self._is_ensured = standby.is_ensured and not standby.error
+            self._has_led &= not (standby.replica and standby.replica.applied)  # others have newer files by now
             if standby.error:
                 raise standby.error
             return standby.outcome
@@ -147,7 +149,8 @@ class Node:
             service.publisher.metrics.add(lambda: _points(1, ledger.sequence), HELP)
             copies = snapshots.keep(self._connection, self._path, lead.place.created, at_once=self._is_migrated)
             copying, self._is_migrated = self._connection.submit(copies), False
-            growing = self._connection.submit(streams.grow(self._connection.js))
+            keeping = self._connection.submit(self._keep_streams(loop))
+            self._has_led = True
             try:
                 try:
                     loop.run()
@@ -158,9 +161,15 @@ class Node:
             finally:
                 logger.info("this learning service leads no more")
                 copying.cancel()
-                growing.cancel()
+                keeping.cancel()
                 with suppress(ReplicationError):
                     service.close()
+
+    async def _keep_streams(self, loop: Loop) -> None:
+        """Keep them for as long as there is a ledger, of which this one is the leader."""
+        await streams.keep(self._connection.js)
+        logger.warning("the ledger is gone from the cluster; beginning another one with %s", self._path)
+        loop.call(loop.stop)
 
     def _begin(self, log: Log, loop: Loop, lead: Lead) -> Ledger:
         """Write into the ledger that this one leads, and let the file pass on all that it writes."""

@@ -62,7 +62,7 @@ async def keep(connection: Connection, path: Path, created: int, *, at_once: boo
         try:
             state = (await connection.js.stream_info(names.LEDGER)).state
             there = await stored(connection.js, created)
-            if at_once or grown(state, there[-1].sequence if there else 0) > LEDGER_BYTES:
+            if at_once or is_due(state, there[-1].sequence if there else 0):
                 await take(connection.js, path)
                 at_once = False
         except FAILURES as error:
@@ -70,10 +70,10 @@ async def keep(connection: Connection, path: Path, created: int, *, at_once: boo
         await asyncio.sleep(CHECK_SECONDS)
 
 
-def grown(state: StreamState, newest: int) -> int:
-    """Return about how many bytes of the ledger are behind the newest copy."""
+def is_due(state: StreamState, newest: int) -> bool:
+    """Return whether a copy is to be made: the ledger has grown, or it was emptied behind the newest one."""
     behind = state.last_seq - max(newest, state.first_seq - 1)
-    return state.bytes * behind // max(1, state.messages)
+    return newest < state.first_seq - 1 or state.bytes * behind // max(1, state.messages) > LEDGER_BYTES
 
 
 async def take(js: JetStreamContext, path: Path) -> None:

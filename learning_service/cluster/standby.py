@@ -6,13 +6,15 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple, TypeVar
 
-from nats.js.api import StreamState
+from nats.js.api import StreamInfo, StreamState
+from nats.js.errors import NotFoundError
 
 from bus.cluster import names, streams, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterRefusedError, told
 from bus.cluster.tail import FAILURES, Stored, StreamLostError, created_at, follow
 from bus.eventlog.log import Log
+from bus.telemetry.logging import RepeatFilter
 from bus.transport.loop import Loop
 from learning_service.cluster import places, snapshots
 from learning_service.cluster.codec import BrokenError
@@ -26,7 +28,9 @@ T = TypeVar("T")
 RETRY_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 2.0
 ENSURE_SECONDS: Final = 20.0
+LEDGER_UNREAD: Final = "the ledger cannot be read"
 logger = logging.getLogger(__name__)
+logger.addFilter(RepeatFilter())  # servers that are away must not decide how much we log
 
 
 class Lead(NamedTuple):
@@ -51,9 +55,15 @@ Outcome = Lead | Restore
 class Standby:
     """Runs beside the loop until there is an outcome, which ends the loop."""
 
-    def __init__(self, connection: Connection, lease: Lease, log: Log, loop: Loop, *, is_ensured: bool) -> None:
-        """Read where the file is; begin with `start`. `is_ensured`: this process knows that the streams are there."""
-        self.is_ensured = is_ensured
+    def __init__(
+        self, connection: Connection, lease: Lease, log: Log, loop: Loop, *, is_ensured: bool, has_led: bool
+    ) -> None:
+        """Read where the file is; begin with `start`.
+
+        `is_ensured`: this process knows that the streams were there. Whoever `has_led` until now has the newest file,
+        and with that it may begin another ledger if the one before is gone.
+        """
+        self.is_ensured, self._has_led = is_ensured, has_led
         self._connection, self._lease, self._log, self._loop = connection, lease, log, loop
         self._place = places.open_place(log)
         self._tables = places.versions(log)
@@ -93,44 +103,85 @@ class Standby:
         self.outcome, self.error = outcome, error
         self._loop.stop()
 
-    async def _stand_by(self) -> Outcome:
+    async def _stand_by(self) -> Outcome | None:
         await self._connection.ready()
-        if not self.is_ensured:
+        if not self.is_ensured or (self._has_led and await self._insist(self._is_gone, LEDGER_UNREAD)):
             await self._insist(
                 lambda: streams.ensure(self._connection.js), "the streams cannot be made", ENSURE_SECONDS
             )
             self.is_ensured = True
-        info = await self._insist(lambda: self._connection.js.stream_info(names.LEDGER), "the ledger cannot be read")
+        info = await self._insist(self._ledger, LEDGER_UNREAD)
         created = created_at(info)
-        copies = await self._insist(lambda: snapshots.stored(self._connection.js, created), "no copy can be read")
-        newest = copies[-1] if copies else None
+        copies = await self._copies(created)
         way = judge(
             self._log.path,
             self._place,
             created=created,
             first=info.state.first_seq,
             last=info.state.last_seq,
-            has_copy=newest is not None,
+            has_copy=bool(copies),
             has_events=self._log.head > 0,
         )
         if way == "restore":
-            return self._restore(newest, "the ledger does not begin where it ends")
+            return await self._replaced(created, "the ledger does not begin where it ends")
         if self._is_damaged:
             if way == "begin" and self._log.head:
                 text = f"{self._log.path} has damaged rows, with which no ledger can begin"
                 raise ClusterRefusedError(f"{text}; start it once without --cluster, which restores what it can")
-            return self._restore(newest, "some of its rows are damaged")
+            return await self._replaced(created, "some of its rows are damaged")
         start = self._place if way == "follow" and self._place else start_of(created)
         self.replica = Replica(self._log, self._loop, start, self._tables)
         try:
             return await self._follow(self.replica, info.state)
-        except (BrokenError, StreamLostError) as error:
-            self.is_ensured = False
-            copies = await self._insist(lambda: snapshots.stored(self._connection.js, created), "no copy can be read")
-            return self._restore(copies[-1] if copies else None, told(error))
+        except BrokenError as error:
+            return await self._replaced(created, told(error))
+        except StreamLostError as error:
+            return await self._lost(created, told(error))
 
-    def _restore(self, snapshot: Snapshot | None, why: str) -> Restore:
-        return Restore(snapshot, why, self._log.head > 0)
+    async def _ledger(self) -> StreamInfo:
+        return await self._connection.js.stream_info(names.LEDGER)
+
+    async def _is_gone(self) -> bool:
+        try:
+            await self._ledger()
+        except NotFoundError:
+            return True
+        return False
+
+    async def _copies(self, created: int) -> list[Snapshot]:
+        return await self._insist(lambda: snapshots.stored(self._connection.js, created), "no copy can be read")
+
+    async def _replaced(self, created: int, why: str) -> Restore | None:
+        """Return what takes the place of this file: the newest copy, or a new file that a whole ledger fills.
+
+        Where there is neither, whoever leads makes a copy. None if the ledger is another one by then.
+        """
+        while True:
+            copies = await self._copies(created)
+            info = await self._insist(self._ledger, LEDGER_UNREAD)
+            if created_at(info) != created:
+                return None
+            if copies or info.state.first_seq <= 1:
+                return Restore(copies[-1] if copies else None, why, self._log.head > 0)
+            text = "%s cannot follow the ledger (%s), and the cluster has no copy; waiting for who leads to make one"
+            logger.warning(text, self._log.path, why)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _lost(self, created: int, why: str) -> Restore | None:
+        """Wait until the ledger is there again, or what another one began with: this file may be older than that.
+
+        None if it is to be judged anew.
+        """
+        await self._lease.release()  # whoever led has the newest file
+        while True:
+            text = "%s; waiting for who led to begin another one; to begin it with %s, end all and start this one first"
+            logger.warning(text, why, self._log.path)
+            now = created_at(await self._insist(self._ledger, LEDGER_UNREAD))
+            if now == created or not self._log.head:
+                return None
+            if copies := await self._copies(now):
+                return Restore(copies[-1], why, had_events=True)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self, replica: Replica, state: StreamState) -> Outcome:
         """Follow the ledger, and try to lead once this file is as far as the ledger was."""

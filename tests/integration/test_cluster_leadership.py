@@ -1,13 +1,15 @@
 """Who leads: one at a time, and another one when that is gone."""
 
 from concurrent.futures import Future
+from contextlib import suppress
 
 import pytest
 
-from bus.cluster import names
+from bus.cluster import names, streams
+from learning_service.cluster import leadership
 from learning_service.cluster.leadership import KEY, Leader, Lease, read_leader
-from tests.support.clusters import Client, connected
-from tests.support.helpers import wait_until
+from tests.support.clusters import ANSWER_SECONDS, Client, connected
+from tests.support.helpers import TIME_FACTOR, wait_until
 from tests.support.nats_servers import NatsServers
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -74,3 +76,41 @@ def test_without_servers_nobody_holds_the_key(nats: NatsServers) -> None:
 
         assert one.is_held
         client.run(one.release())
+
+
+def test_a_bucket_that_is_deleted_is_made_again(nats: NatsServers) -> None:
+    """Without it nobody could lead any more."""
+    with connected(nats.url) as client:
+        client.ensure()
+        client.run(client.js.delete_key_value(names.LEADER))
+        one = lease(client, "one")
+        client.run(one.win())
+
+        assert one.is_held
+        client.run(one.release())
+
+
+def test_a_key_that_servers_with_a_wrong_clock_keep_is_taken(
+    nats: NatsServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is unchanged for so long that whoever had it has given up; one that is renewed is left to its holder."""
+    monkeypatch.setattr(streams, "LEADER_SECONDS", 3600.0)  # as they count an hour that has not passed
+    monkeypatch.setattr(leadership, "SILENT_SECONDS", 2.0)
+    with connected(nats.url) as client:
+        client.ensure()
+        one, two = lease(client, "one"), lease(client, "two")
+        client.run(one.win())
+        waiting: Future[None] = client.connection.submit(two.win())
+        with suppress(TimeoutError):
+            waiting.result(4.0 * TIME_FACTOR)
+        assert not two.is_held, "the first one renews it"
+
+        async def die() -> None:
+            assert one._keeping
+            one._keeping.cancel()
+
+        client.run(die())
+        waiting.result(ANSWER_SECONDS)
+
+        assert client.run(read_leader(client.connection)).name == "two"
+        client.run(two.release())

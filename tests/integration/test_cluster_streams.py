@@ -75,14 +75,13 @@ def test_a_cluster_that_grows_gets_more_copies(servers_folder: Workspace) -> Non
 
 def test_who_leads_looks_for_servers_that_have_come(servers_folder: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until there are three copies of all, and of what each consumer knows."""
-    monkeypatch.setattr(streams, "GROW_SECONDS", 0.5)
+    monkeypatch.setattr(streams, "LOOK_SECONDS", 0.5)
     nats = NatsServers(servers_folder, 3, first=2)
     with connected(nats.url) as client:
         assert client.ensure() == 1
         client.run(client.js.add_consumer(names.JOBS, streams.job_consumer("noop", "normal", 1)))
-        growing = client.connection.submit(streams.grow(client.js))
+        keeping = client.connection.submit(streams.keep(client.js))
         nats.heal()
-        growing.result(READY_SECONDS * TIME_FACTOR)
         wait_until(lambda: copies(client) == dict.fromkeys(ALL, 3), READY_SECONDS, what="three copies of everything")
         consumer = names.consumer_of("noop", "normal")
 
@@ -91,6 +90,34 @@ def test_who_leads_looks_for_servers_that_have_come(servers_folder: Workspace, m
             return len(cluster.replicas or []) == 2
 
         wait_until(has_three, READY_SECONDS, what="three copies of the consumer")
+        keeping.cancel()
+
+
+def test_who_leads_makes_again_what_somebody_deletes(nats: NatsServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But the ledger: with what another one begins, a learning service decides that."""
+    monkeypatch.setattr(streams, "LOOK_SECONDS", 0.1)
+    with connected(nats.url) as client:
+        client.ensure()
+        keeping = client.connection.submit(streams.keep(client.js))
+        for name in ALL:
+            if name != names.LEDGER:
+                client.run(client.js.delete_stream(name))
+                wait_until(lambda: copies(client) == dict.fromkeys(ALL, 1), what=f"another {name}")
+        assert not keeping.done()
+        client.run(client.js.delete_stream(names.LEDGER))
+        keeping.result(READY_SECONDS * TIME_FACTOR)
+        assert names.LEDGER not in copies(client)
+
+
+def test_copies_that_are_there_are_never_taken_away(servers_folder: Workspace) -> None:
+    """Though there is no place for three of a new stream now."""
+    nats = NatsServers(servers_folder, 3, first=2)
+    with connected(nats.url) as client:
+        assert client.ensure() == 1
+        jobs = client.run(client.js.stream_info(names.JOBS)).config
+        client.run(client.js.update_stream(jobs.evolve(num_replicas=2)))
+        assert client.ensure() == 1
+        assert copies(client) == {**dict.fromkeys(ALL, 1), names.JOBS: 2}
 
 
 def test_a_job_is_given_again_when_its_worker_says_nothing(nats: NatsServers, monkeypatch: pytest.MonkeyPatch) -> None:
