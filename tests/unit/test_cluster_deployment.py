@@ -28,6 +28,17 @@ def test_a_server_demands_tls_of_all_and_certificates_of_other_servers() -> None
     assert all(f'nkey: "U{role.name}"' in first for role in ROLES)
 
 
+def test_a_server_is_told_of_by_the_name_in_its_certificate() -> None:
+    """Others and clients dial what servers tell of each other, and find no address in a certificate for a name."""
+    nodes = nodes_of(["a.example.org", "b.example.org", "10.0.0.3"], PORTS)
+    first, _, third = (server_text(node, nodes, "/data", CERTIFICATES, USERS) for node in nodes)
+
+    assert '\nclient_advertise: "a.example.org:4222"\n' in first
+    assert '\n  advertise: "a.example.org:6222"\n' in first
+    assert '\nclient_advertise: "10.0.0.3:4222"\n' in third
+    assert '\n  advertise: "10.0.0.3:6222"\n' in third
+
+
 def test_a_lone_server_has_no_routes() -> None:
     """It is no member of a cluster, and has TLS all the same."""
     (node,) = nodes_of(["a"], PORTS)

@@ -30,12 +30,16 @@ class Node(Struct, frozen=True, kw_only=True):
 def settings_of(node: Node, nodes: Sequence[Node], store: str) -> dict[str, Value]:
     """Return what every server is told; a lone one is no member of a cluster.
 
+    Each tells the others and its clients of itself by the name that is in its certificate: of its address, which it would
+    tell otherwise, the certificate says nothing, and servers try to reach each other there again and again.
+
     What JetStream has acknowledged is on the disk: without `sync_interval: always` a power cut may take what all of
     them had acknowledged in the last two minutes.
     """
     found: dict[str, Value] = {
         "server_name": node.name,
         "listen": f"{node.host}:{node.client}",
+        "client_advertise": f"{node.reached}:{node.client}",
         "http": f"{node.watched}:{node.monitor}",
         "max_payload": MAX_PAYLOAD,
         "jetstream": {"store_dir": store, "sync_interval": "always"},
@@ -44,6 +48,7 @@ def settings_of(node: Node, nodes: Sequence[Node], store: str) -> dict[str, Valu
         found["cluster"] = {
             "name": CLUSTER,
             "listen": f"{node.host}:{node.route}",
+            "advertise": f"{node.reached}:{node.route}",
             "routes": [f"nats://{one.reached}:{one.route}" for one in nodes if one != node],
         }
     return found
