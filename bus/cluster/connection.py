@@ -28,6 +28,8 @@ CLOSE_SECONDS: Final = 2.0
 USER: Final = b"-----BEGIN NATS USER JWT-----"
 logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())
+# asyncio's words for each end of a TLS connection of nats-py, of which nobody can make use
+logging.getLogger("asyncio").addFilter(lambda record: "eof_received() has no effect" not in str(record.msg))
 
 
 class _Client(Client):

@@ -1,18 +1,24 @@
 """The pictures of a cluster: objects that are named by their hash, so who has put one need not tell anybody."""
 
+import asyncio
+import base64
 import hashlib
+import json
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from nats.js import JetStreamContext
-from nats.js.api import ObjectInfo, ObjectMeta
+from nats.js.api import Header, ObjectInfo, ObjectMetaOptions
 from nats.js.errors import NotFoundError, ObjectNotFoundError
 from nats.js.object_store import ObjectStore
 
 from bus.cluster import names
 
 STREAM: Final = f"OBJ_{names.PICTURES}"
+PART_BYTES: Final = 128 * 1024
+ONLY_THIS: Final = {Header.ROLLUP.value: "sub"}  # what was said of the picture before goes
 
 
 class Picture(NamedTuple):
@@ -30,14 +36,26 @@ class DamagedPictureError(Exception):
 async def put(js: JetStreamContext, sha256: str, path: Path, media_type: str) -> bool:
     """Put a file unless it is there already; return whether it was put.
 
+    Parts of one that was cut off stay, of which nobody is told: who puts pictures may not remove any.
+
     Raises:
         OSError: the file cannot be read.
         APIError, TimeoutError, nats.errors.Error: the cluster does not answer.
     """
     if await find(js, sha256):
         return False
+    options = ObjectMetaOptions(max_chunk_size=PART_BYTES)
+    info = ObjectInfo(sha256, names.PICTURES, secrets.token_hex(11), description=media_type, options=options)
+    digest, info.size, info.chunks = hashlib.sha256(), 0, 0
     with path.open("rb") as file:
-        await _store(js).put(sha256, file, ObjectMeta(name=sha256, description=media_type))
+        while part := await asyncio.to_thread(file.read, PART_BYTES):
+            await js.publish(_parts(info), part)
+            digest.update(part)
+            info.size += len(part)
+            info.chunks += 1
+    info.digest = f"SHA-256={base64.urlsafe_b64encode(digest.digest()).decode()}"
+    about = f"$O.{names.PICTURES}.M.{base64.urlsafe_b64encode(sha256.encode()).decode()}"
+    await js.publish(about, json.dumps(info.as_dict()).encode(), headers=dict(ONLY_THIS))
     return True
 
 

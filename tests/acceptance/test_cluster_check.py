@@ -9,7 +9,7 @@ from tests.support.clusters import connected
 from tests.support.helpers import wait_until
 from tests.support.learning_nodes import LearningNode
 from tests.support.nats_servers import READY_SECONDS, NatsServers
-from tests.support.workspace import Workspace, sentence_of
+from tests.support.workspace import Workspace, finish, sentence_of
 
 CHECKS: Final = 120.0  # seconds for what may need several checks
 
@@ -40,14 +40,22 @@ def test_a_cluster_is_well_until_a_server_dies(workspace: Workspace, nats_cluste
     assert "LEDGER" in text
     numbers = workspace.run("check", "--format", "prometheus").out
     assert "variantbus_cluster_stream_copies{" in numbers
-    assert "cluster" in workspace.run("check").out
+    (row,) = (line for line in workspace.run("check").out.splitlines() if line.startswith("cluster"))
+    assert row.endswith("0 jobs waiting, 1 runner")
 
     nats_cluster.nodes[0].kill()
 
     told = workspace.run("cluster", "check", "--timeout", "2", code=4)
     assert f"{nats_cluster.nodes[0].url}: does not answer" in told.out
-    for node in nats_cluster.nodes[1:]:
-        node.kill()
+    nats_cluster.nodes[1].kill()
+
+    def has_no_majority() -> bool:
+        alone = workspace.command("cluster", "check", "--timeout", "1")
+        alone.wait()
+        return "has a JetStream that answers" in finish(alone).out
+
+    wait_until(has_no_majority, CHECKS, what="a server that knows itself to be alone")
+    nats_cluster.nodes[2].kill()
     assert "no server of the cluster answers" in workspace.run("cluster", "check", "--timeout", "1", code=3).out
 
 

@@ -107,5 +107,16 @@ def test_an_experiment_runs_through_servers_with_these_files(workspace: Workspac
     experiment = submit(workspace, experiment_of_pictures(values=2, jobs=2))
 
     wait_until(lambda: view_of(learning, experiment).status == "completed", EXPERIMENT_SECONDS, what="its end")
+    looked = workspace.run("cluster", "check", "--cluster", files / "reader.toml")
+    assert "eof_received" not in looked.err
     for one in (learning, runner):
         assert DENIED.lower() not in one.process.errors().lower()
+
+
+def test_who_has_no_certificates_here_is_told_where_to_put_them(workspace: Workspace) -> None:
+    """The servers may be elsewhere, and clients need that file, too."""
+    folder = workspace.folder / "made"
+    made = workspace.run("cluster", "config", "--output", folder, "--nodes", "a,b,c", "--ca", "/no/such/ca.pem")
+
+    assert f"/no/such/ca.pem is not on this machine: copy it to {folder / 'ca.pem'}" in made.err
+    assert "ca.pem" not in made.out

@@ -94,5 +94,5 @@ def test_the_first_steps_of_the_page_work_as_they_stand_there(workspace: Workspa
     workspace.run("experiment", "run", workspace.write("one.toml", program(values=2, jobs=2)), "--follow")
 
     (cluster,) = (line for line in workspace.run("check").out.splitlines() if line.startswith("cluster"))
-    assert cluster.endswith("0 jobs waiting, 1 runners")
+    assert cluster.endswith("0 jobs waiting, 1 runner")
     assert up.terminate(DOWN_SECONDS) == 0

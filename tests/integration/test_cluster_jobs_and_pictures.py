@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
@@ -58,6 +59,40 @@ def test_a_picture_is_put_once_read_in_parts_and_removed(connection: Connection,
         with pytest.raises(NotFoundError):
             run(_read(js, found, sha256), SECONDS)
     assert not run(pictures.remove(js, "0" * 64), SECONDS)
+
+
+def test_nats_own_commands_read_a_picture(connection: Connection, tmp_path: Path) -> None:
+    """As documented, for backups: it is an object as any other."""
+    data = bytes(range(256)) * 2000
+    path, sha256 = tmp_path / "a.png", hashlib.sha256(data).hexdigest()
+    path.write_bytes(data)
+    connection.run(pictures.put(connection.js, sha256, path, "image/png"), SECONDS)
+    bucket = connection.run(connection.js.object_store(names.PICTURES), SECONDS)
+
+    found = connection.run(bucket.get(sha256), SECONDS)
+
+    assert found.data == data
+    assert (found.info.description, found.info.size, found.info.chunks) == ("image/png", len(data), 4)
+    assert [one.name for one in connection.run(bucket.list(), SECONDS)] == [sha256]
+
+
+def test_a_picture_that_is_not_taken_waits_for_no_more_than_that(connection: Connection, tmp_path: Path) -> None:
+    """Runners may not remove what was put of it; to ask for that all the same would only take time."""
+    asked: list[str] = []
+
+    class Deaf(JetStreamContext):
+        async def publish(self, *_args: Any, **_options: Any) -> Any:
+            raise TimeoutError
+
+        async def purge_stream(self, name: str, *_args: Any, **_options: Any) -> bool:
+            asked.append(name)
+            return True
+
+    path = tmp_path / "a.png"
+    path.write_bytes(b"a picture")
+    with pytest.raises(ClusterError):
+        connection.run(pictures.put(Deaf(connection.client), "0" * 64, path, "image/png"), SECONDS)
+    assert not asked
 
 
 def test_a_picture_with_another_content_is_damaged(connection: Connection, tmp_path: Path) -> None:

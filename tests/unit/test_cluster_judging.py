@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from variantbus.cluster.judging import (
     HELP,
     NEEDED,
+    NO_JETSTREAM,
     Consumer,
     Replica,
     Server,
@@ -52,7 +53,10 @@ SICK: Final = {
         "JOBS has no leader",
     ),
     "cluster_copy_away": (with_copy(offline=True, current=False), "b is away"),
-    "cluster_copy_stuck": (with_copy(current=False, lag=7), "the copy of JOBS at b is 7 messages behind"),
+    "cluster_copy_stuck": (
+        with_copy(current=False, lag=7),
+        "copies at b are behind and do not catch up (nats-server #8319): JOBS (7 messages)",
+    ),
     "cluster_few_copies": (
         replace(HEALTHY, streams=(replace(STREAMS[0], copies=1), *STREAMS[1:])),
         "fewer than 3 copies of JOBS",
@@ -89,6 +93,35 @@ def test_a_copy_that_catches_up_is_not_stuck() -> None:
     assert needs_another_look(before)
     assert problems_of(with_copy(current=False, lag=3), before) == []
     assert problems_of(with_copy(current=False, lag=7), HEALTHY) == []
+
+
+def test_copies_of_a_server_that_does_not_answer_are_not_stuck() -> None:
+    """It is to be started, and its data kept; until the others have noticed, its copies stand still, too."""
+    dead = replace(HEALTHY.servers[1], name="", problem="does not answer")
+    sick = with_copy(current=False, lag=7)
+    view = replace(sick, servers=(HEALTHY.servers[0], dead, HEALTHY.servers[2]))
+    other = replace(COPIES[1], current=False, lag=7)
+    both = replace(view, streams=(replace(STREAMS[0], replicas=(view.streams[0].replicas[0], other)), *STREAMS[1:]))
+
+    assert [one.code for one in problems_of(view, view)] == ["cluster_server_away"]
+    assert [one.code for one in problems_of(both, both)] == ["cluster_server_away", "cluster_copy_stuck"]
+
+
+def test_all_copies_of_a_server_that_are_stuck_are_told_at_once() -> None:
+    """With what to do, which is the same for all of them."""
+    sick = replace(COPIES[0], current=False, lag=1)
+    view = replace(HEALTHY, streams=tuple(replace(one, replicas=(sick, COPIES[1])) for one in STREAMS))
+
+    (problem,) = problems_of(view, view)
+
+    assert "JOBS (1 message), ENDS (1 message), LEDGER (1 message); if it stays so" in problem.detail
+
+
+def test_a_server_without_majority_is_not_to_be_started() -> None:
+    """It runs; the others are missing."""
+    (problem,) = problems_of(with_first(problem=NO_JETSTREAM), HEALTHY)
+
+    assert problem.detail == f"nats://a:4222: {NO_JETSTREAM}; start those that are away: most must be there"
 
 
 def test_a_leader_that_was_there_a_moment_ago_is_not_missed() -> None:

@@ -19,6 +19,7 @@ from bus.transport.keys import Keys
 from variantbus.cli.output import json_option, json_text, print_table
 from variantbus.client.health import Health, ask
 from variantbus.reports.health import MIB, Readings, Thresholds
+from variantbus.reports.text import count_text
 
 UP: Final = "variantbus_up"
 UP_HELP: Final = "1 if the process answered this check."
@@ -172,8 +173,8 @@ def _row(one: Health) -> list[str]:
     readings = Readings(one.metrics)
     if readings.get("variantbus_log_head_offset") is None:  # a cluster, which `cluster check` shows in full
         jobs = sum(count for _, count in readings.all("variantbus_cluster_consumer_pending"))
-        runners = readings.get("variantbus_cluster_runners")
-        told = f"{jobs} jobs waiting, {runners} runners"
+        runners = count_text(readings.get("variantbus_cluster_runners") or 0, "runner", "runners")
+        told = f"{count_text(jobs, 'job', 'jobs')} waiting, {runners}"
         return [one.service, one.address, one.version or "-", "-", "-", "-", "-", "-", told]
     size = {labels["part"]: size for labels, size in readings.all("variantbus_database_bytes")}
     now = [f"{count} {labels['state']}" for labels, count in readings.all("variantbus_jobs")]

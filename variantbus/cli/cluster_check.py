@@ -15,14 +15,12 @@ from bus.transport.client import REQUEST_SECONDS
 from variantbus.cli.check import as_prometheus, exit_status, print_problems
 from variantbus.cli.output import json_option, json_text, print_table
 from variantbus.client.health import NOT_ANSWERING, Health
-from variantbus.cluster.judging import View, metrics_of, problems_of
+from variantbus.cluster.judging import NO_JETSTREAM, View, metrics_of, problems_of
 from variantbus.cluster.looking import look
 from variantbus.reports.health import MIB, Problem
 
 NAME: Final = "cluster"
-UNSEEN: Final = (
-    "whether the servers write through at once is told by their monitoring alone: --monitor http://HOST:8222"
-)
+UNSEEN: Final = "whether a server writes through at once, only its monitoring tells: on its machine, --monitor http://127.0.0.1:8222"
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -87,7 +85,9 @@ def ask_cluster(access: Access, monitors: tuple[str, ...], timeout: float) -> tu
     answers = any(not one.problem for one in view.servers)
     problems = problems_of(view, before)
     if not answers:
-        problems.insert(0, Problem(code=NOT_ANSWERING, detail="no server of the cluster answers"))
+        is_reached = any(one.problem == NO_JETSTREAM for one in view.servers)
+        what = "has a JetStream that answers" if is_reached else "answers"
+        problems.insert(0, Problem(code=NOT_ANSWERING, detail=f"no server of the cluster {what}"))
     health = Health(
         service=NAME,
         address=",".join(access.servers),

@@ -6,7 +6,7 @@ import click
 
 from bus.console.process import user_errors
 from variantbus.cluster.configuration import CLIENT_PORT, MONITOR_PORT, ROUTE_PORT
-from variantbus.cluster.deployment import Certificates, Ports, nodes_of, write_deployment
+from variantbus.cluster.deployment import CA, Certificates, Ports, nodes_of, write_deployment
 
 port = click.IntRange(1, 65_535)
 
@@ -54,5 +54,9 @@ def config(  # noqa: PLR0913 - one parameter an option
         ports = Ports(client=port, route=route_port, monitor=monitor_port)
         certificates = Certificates(cert=cert, key=key, ca=ca)
         servers = nodes_of([one.strip() for one in nodes.split(",")], ports)
-        for path in write_deployment(output.absolute(), servers, store, certificates):
+        written = write_deployment(output.absolute(), servers, store, certificates)
+        for path in written:
             click.echo(path)
+        if not any(path.name == CA for path in written):
+            text = f"{ca} is not on this machine: copy it to {output.absolute() / CA}, and beside each TOML file"
+            click.echo(text, err=True)

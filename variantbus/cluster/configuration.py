@@ -30,8 +30,8 @@ class Node(Struct, frozen=True, kw_only=True):
 def settings_of(node: Node, nodes: Sequence[Node], store: str) -> dict[str, Value]:
     """Return what every server is told; a lone one is no member of a cluster.
 
-    Each tells the others and its clients of itself by the name that is in its certificate: of its address, which it would
-    tell otherwise, the certificate says nothing, and servers try to reach each other there again and again.
+    Each tells the others and its clients of itself by the name that is in its certificate. It would tell its address
+    otherwise, for which the certificate is not, and there they would try to reach it again and again.
 
     What JetStream has acknowledged is on the disk: without `sync_interval: always` a power cut may take what all of
     them had acknowledged in the last two minutes.

@@ -18,6 +18,7 @@ from variantbus.cluster.roles import ROLES, Role
 ACCOUNT: Final = "VARIANTBUS"
 EVERY_INTERFACE: Final = "0.0.0.0"  # noqa: S104 - with TLS and keys, and names of other machines do not tell which one
 SEED_BYTES: Final = 32
+CA: Final = "ca.pem"  # beside each file for clients
 LOOPBACK: Final = "127.0.0.1"
 FEW: Final = 2
 
@@ -70,7 +71,7 @@ def server_text(
 def client_text(role: Role, nodes: Sequence[Node]) -> str:
     """Return the file that is given as `--cluster` to whoever has a role."""
     servers = json.dumps([f"tls://{node.reached}:{node.client}" for node in nodes])
-    return f'servers = {servers}\ncredentials = "{role.name}.seed"\nca = "ca.pem"\ninbox = "{role.inbox}"\n'
+    return f'servers = {servers}\ncredentials = "{role.name}.seed"\nca = "{CA}"\ninbox = "{role.inbox}"\n'
 
 
 def write_deployment(folder: Path, nodes: Sequence[Node], store: str, certificates: Certificates) -> list[Path]:
@@ -87,7 +88,7 @@ def write_deployment(folder: Path, nodes: Sequence[Node], store: str, certificat
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     if Path(certificates.ca).is_file():
-        shutil.copyfile(certificates.ca, folder / "ca.pem")
+        shutil.copyfile(certificates.ca, folder / CA)
     return sorted(folder.iterdir())
 
 

@@ -11,6 +11,12 @@ from variantbus.reports.text import count_text
 
 COPIES: Final = 3  # with fewer, the death of one server stops all, or loses what it had
 NEEDED: Final = ("JOBS", "ENDS", "LEDGER")
+NO_ANSWER: Final = "does not answer"
+NO_JETSTREAM: Final = "answers, but its JetStream does not"
+START: Final = {
+    NO_ANSWER: "start it, or repair the network",
+    NO_JETSTREAM: "start those that are away: most must be there",
+}
 HELP: Final = {
     "variantbus_cluster_stream_messages": "Messages in a stream of the cluster.",
     "variantbus_cluster_stream_bytes": "Their bytes.",
@@ -30,7 +36,7 @@ class Server(Struct, frozen=True, kw_only=True):
     address: str
     name: str = ""
     version: str = ""
-    problem: str = "does not answer"  # empty if it answers
+    problem: str = NO_ANSWER  # empty if it answers
     syncs: bool | None = None
 
 
@@ -120,7 +126,7 @@ def metrics_of(view: View) -> list[Metric]:
 def _server_away(view: View, _: View) -> Iterator[str]:
     for one in view.servers:
         if one.problem:
-            yield f"{one.address}: {one.problem}; start it, or repair the network"
+            yield f"{one.address}: {one.problem}; {START[one.problem]}"
 
 
 def _without_streams(view: View, _: View) -> Iterator[str]:
@@ -142,14 +148,28 @@ def _copy_away(view: View, _: View) -> Iterator[str]:
 
 
 def _copy_stuck(view: View, before: View) -> Iterator[str]:
-    earlier = {(one.name, copy.server): copy for one in before.streams for copy in one.replicas}
+    stuck: dict[str, list[str]] = {}
     for stream in view.streams:
         for copy in stream.replicas:
-            first = earlier.get((stream.name, copy.server))
-            if first and not copy.offline and not copy.current and 0 < first.lag <= copy.lag:
-                what = f"the copy of {stream.name} at {copy.server} is {copy.lag} messages behind"
-                advice = "stop that server, remove its data folder, start it: it fetches all anew"
-                yield f"{what} and does not catch up (nats-server #8319); if it stays so for minutes, {advice}"
+            if _is_stuck(copy, stream.name, before) and not _may_be_away(copy, view):
+                behind = count_text(copy.lag, "message", "messages")
+                stuck.setdefault(copy.server, []).append(f"{stream.name} ({behind})")
+    for server, behind_by in stuck.items():
+        what = f"copies at {server} are behind and do not catch up (nats-server #8319): {', '.join(behind_by)}"
+        advice = f"stop {server}, remove its data folder, start it: it fetches all anew"
+        yield f"{what}; if it stays so for minutes, {advice}"
+
+
+def _is_stuck(copy: Replica, stream: str, before: View) -> bool:
+    earlier = (one for stream_then in before.streams if stream_then.name == stream for one in stream_then.replicas)
+    first = next((one for one in earlier if one.server == copy.server), None)
+    return first is not None and not copy.offline and not copy.current and 0 < first.lag <= copy.lag
+
+
+def _may_be_away(copy: Replica, view: View) -> bool:
+    """Return whether it may be of a server that does not answer, so that its name is not known."""
+    names = {one.name for one in view.servers if not one.problem}
+    return len(names) < len(view.servers) and copy.server not in names
 
 
 def _few_copies(view: View, _: View) -> Iterator[str]:

@@ -19,7 +19,7 @@ from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
 from bus.cluster.faults import FAULTS, asked
 from bus.protocol.topics import decode_token
-from variantbus.cluster.judging import Consumer, Replica, Server, Stream, View, needs_another_look
+from variantbus.cluster.judging import NO_JETSTREAM, Consumer, Replica, Server, Stream, View, needs_another_look
 
 BETWEEN_SECONDS: Final = 2.0  # from one look to the next one, in which a copy catches up, or not
 KEYS: Final = f"$KV.{names.RUNNERS}."
@@ -70,8 +70,7 @@ def _looked(servers: Sequence[Server], connections: Mapping[str, Connection], se
             return connections[one.address].run(_ask(connections[one.address], servers, seconds), QUESTIONS * seconds)
         except ClusterError:
             continue
-    text = "answers, but its JetStream does not"
-    return View(servers=tuple(replace(one, problem=text) if one in answering else one for one in servers))
+    return View(servers=tuple(replace(one, problem=NO_JETSTREAM) if one in answering else one for one in servers))
 
 
 async def _ask(connection: Connection, servers: Sequence[Server], seconds: float) -> View:
