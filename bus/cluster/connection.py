@@ -59,7 +59,7 @@ class Connection:
         self.name, self._access = name, access
         self.client: Client = _Client()
         self.js: JetStreamContext = self.client.jetstream(timeout=JETSTREAM_SECONDS)
-        self._settings = _settings(access)
+        self._settings = settings_of(access)
         self._is_ready = Future[None]()
         self._is_closing = False
         self._loop = asyncio.new_event_loop()
@@ -164,8 +164,12 @@ class Connection:
         logger.info("connected to the cluster again")
 
 
-def _settings(access: Access) -> dict[str, Any]:
-    """Return what nats-py is told of credentials and certificates."""
+def settings_of(access: Access) -> dict[str, Any]:
+    """Return what nats-py is told of credentials and certificates.
+
+    Raises:
+        ClusterRefusedError: they cannot be read.
+    """
     found: dict[str, Any] = {"inbox_prefix": access.inbox.encode()}
     if access.credentials:
         try:

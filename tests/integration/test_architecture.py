@@ -103,6 +103,7 @@ ROOMS: Final[dict[str, set[str]]] = {
         "pipeline_runner.outputs",
         "variantbus.reports",
         "variantbus.client",
+        "variantbus.cluster",
         "variantbus.files",
     },
     "variantbus.notify": {"bus", "learning_service.experiments", "variantbus.client"},

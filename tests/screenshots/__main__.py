@@ -1,7 +1,9 @@
 """Show every view to a browser in three sizes, light and dark, and keep what it draws."""
 
+import contextlib
 import io
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +12,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.browsers import launch
-from tests.support.exhibition import VIEWS, WAIT, Exhibition, View
+from tests.support.cluster_exhibition import VIEW as CLUSTER
+from tests.support.cluster_exhibition import ClusterExhibition
+from tests.support.exhibition import VIEWS, WAIT, Exhibition, Shown, View
 from tests.support.workspace import ROOT, Workspace
 
 FOLDER: Final = ROOT / "docs" / "screenshots"
@@ -25,22 +29,34 @@ EMPTY: Final = View("empty", "", ".empty")
 def main(only: tuple[str, ...]) -> None:
     """Write docs/screenshots: a file for each view, size and colour scheme."""
     FOLDER.mkdir(exist_ok=True)
-    views = [view for view in VIEWS if not only or view.name in only]
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        workspace = Workspace(Path(folder))
-        browser = launch(playwright)
+    empty, views, cluster = (
+        [one for one in some if not only or one.name in only] for some in ([EMPTY], VIEWS, [CLUSTER])
+    )
+    with sync_playwright() as playwright, contextlib.closing(launch(playwright)) as browser:
+        if empty or views:
+            with workspace() as processes:
+                exhibition = Exhibition(processes, PIXELS)
+                show(browser, exhibition, empty)
+                if views:
+                    exhibition.fill()
+                show(browser, exhibition, views)
+        if cluster:
+            with workspace() as processes:
+                show(browser, ClusterExhibition(processes), cluster)
+
+
+@contextlib.contextmanager
+def workspace() -> Iterator[Workspace]:
+    """Have processes within the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        processes = Workspace(Path(folder))
         try:
-            exhibition = Exhibition(workspace, PIXELS)
-            if not only or EMPTY.name in only:
-                show(browser, exhibition, [EMPTY])
-            exhibition.fill()
-            show(browser, exhibition, views)
+            yield processes
         finally:
-            browser.close()
-            workspace.close()
+            processes.close()
 
 
-def show(browser: Browser, exhibition: Exhibition, views: list[View]) -> None:
+def show(browser: Browser, exhibition: Shown, views: list[View]) -> None:
     """Keep pictures of some views in all sizes and both colour schemes."""
     for size, (width, height) in SIZES.items():
         for scheme in ("light", "dark"):

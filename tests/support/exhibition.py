@@ -1,7 +1,7 @@
 """One of each kind of experiment, and every view of the dashboard on them: for pictures of them, and for checks."""
 
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from playwright.sync_api import Page, expect
 
@@ -188,6 +188,13 @@ def _nothing(_page: Page) -> None:
     """Leave a view as it is when it is opened."""
 
 
+class Shown(Protocol):
+    """What a view is opened on: a dashboard, and ids that addresses need."""
+
+    url: str
+    ids: dict[str, str]
+
+
 class View(NamedTuple):
     """A view of the dashboard: its address, what shows that it is drawn, and what a person does there."""
 
@@ -196,7 +203,7 @@ class View(NamedTuple):
     ready: str  # a CSS selector
     prepare: Callable[[Page], None] = _nothing
 
-    def open(self, page: Page, exhibition: Exhibition) -> None:
+    def open(self, page: Page, exhibition: Shown) -> None:
         """Show it, and wait until all its pictures are loaded."""
         page.goto("about:blank")  # or else an address that differs in its last part loads nothing
         page.goto(f"{exhibition.url}/{self.address.format(**exhibition.ids)}")

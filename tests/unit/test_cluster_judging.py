@@ -18,6 +18,7 @@ from variantbus.cluster.judging import (
     needs_another_look,
     problems_of,
 )
+from variantbus.reports.health import NOT_ANSWERING
 
 COPIES: Final = tuple(Replica(server=name, current=True, offline=False, lag=0) for name in ("b", "c"))
 STREAMS: Final = tuple(
@@ -136,3 +137,14 @@ def test_each_number_is_told_under_its_name() -> None:
     assert list(metrics) == list(HELP)
     assert len(metrics["variantbus_cluster_replica_lag"]) == 6
     assert metrics["variantbus_cluster_consumer_pending"][0].value == 3
+
+
+def test_a_cluster_that_does_not_answer_says_so_first() -> None:
+    """Also where servers answer that are too few for JetStream."""
+    for problem, words in {"does not answer": "answers", NO_JETSTREAM: "has a JetStream that answers"}.items():
+        view = View(servers=tuple(replace(one, problem=problem) for one in HEALTHY.servers))
+
+        first, *others = problems_of(view, view)
+
+        assert (first.code, first.detail) == (NOT_ANSWERING, f"no server of the cluster {words}")
+        assert {one.code for one in others} == {"cluster_server_away"}

@@ -14,8 +14,8 @@ from bus.console.table import Column, Table
 from bus.transport.client import REQUEST_SECONDS
 from variantbus.cli.check import as_prometheus, exit_status, print_problems
 from variantbus.cli.output import json_option, json_text, print_table
-from variantbus.client.health import NOT_ANSWERING, Health
-from variantbus.cluster.judging import NO_JETSTREAM, View, metrics_of, problems_of
+from variantbus.client.health import Health
+from variantbus.cluster.judging import View, answers, metrics_of, problems_of
 from variantbus.cluster.looking import look
 from variantbus.reports.health import MIB, Problem
 
@@ -82,19 +82,13 @@ def ask_cluster(access: Access, monitors: tuple[str, ...], timeout: float) -> tu
     """
     logging.getLogger("bus.cluster").addHandler(logging.NullHandler())  # what does not answer is in the report
     view, before = look(access, monitors, timeout)
-    answers = any(not one.problem for one in view.servers)
-    problems = problems_of(view, before)
-    if not answers:
-        is_reached = any(one.problem == NO_JETSTREAM for one in view.servers)
-        what = "has a JetStream that answers" if is_reached else "answers"
-        problems.insert(0, Problem(code=NOT_ANSWERING, detail=f"no server of the cluster {what}"))
     health = Health(
         service=NAME,
         address=",".join(access.servers),
-        answers=answers,
+        answers=answers(view),
         version=", ".join(sorted({one.version for one in view.servers if one.version})) or None,
-        problems=problems,
-        metrics=metrics_of(view) if answers else [],
+        problems=problems_of(view, before),
+        metrics=metrics_of(view) if answers(view) else [],
     )
     return health, view
 

@@ -8,9 +8,8 @@ from bus.console.services import NAMES, wrong_service
 from bus.protocol.control import ControlError, Metric, MetricsReply
 from bus.transport.client import request
 from bus.transport.keys import Keys
-from variantbus.reports.health import Problem, Readings, Thresholds, problems_of
+from variantbus.reports.health import NOT_ANSWERING, Problem, Readings, Thresholds, problems_of
 
-NOT_ANSWERING: Final = "not_answering"
 WRONG_SERVICE: Final = "wrong_service"
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from bus.protocol.control import Labels, Metric, Number, Sample
-from variantbus.reports.health import Problem
+from variantbus.reports.health import NOT_ANSWERING, Problem
 from variantbus.reports.text import count_text
 
 COPIES: Final = 3  # with fewer, the death of one server stops all, or loses what it had
@@ -85,11 +85,21 @@ Condition = Callable[[View, View], Iterator[str]]
 
 def problems_of(view: View, before: View) -> list[Problem]:
     """Return all problems, most serious first; `before` is the cluster a few seconds earlier."""
-    return [
+    found = [
         Problem(code=f"cluster{condition.__name__}", detail=detail)
         for condition in _CONDITIONS
         for detail in condition(view, before)
     ]
+    if answers(view):
+        return found
+    is_reached = any(one.problem == NO_JETSTREAM for one in view.servers)
+    what = "has a JetStream that answers" if is_reached else "answers"
+    return [Problem(code=NOT_ANSWERING, detail=f"no server of the cluster {what}"), *found]
+
+
+def answers(view: View) -> bool:
+    """Return whether any server answers, and has a JetStream that does."""
+    return any(not one.problem for one in view.servers)
 
 
 def needs_another_look(view: View) -> bool:
@@ -131,7 +141,7 @@ def _server_away(view: View, _: View) -> Iterator[str]:
 
 def _without_streams(view: View, _: View) -> Iterator[str]:
     missing = [name for name in NEEDED if name not in {one.name for one in view.streams}]
-    if missing and any(not one.problem for one in view.servers):
+    if missing and answers(view):
         yield f"there is no stream {', '.join(missing)}; the first learning service with --cluster makes them"
 
 

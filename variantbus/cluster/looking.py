@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerInfo
+from nats.js.api import ConsumerInfo, PeerInfo
 from nats.js.errors import NotFoundError
 
 from bus.cluster import names
@@ -22,6 +22,7 @@ from bus.protocol.topics import decode_token
 from variantbus.cluster.judging import NO_JETSTREAM, Consumer, Replica, Server, Stream, View, needs_another_look
 
 BETWEEN_SECONDS: Final = 2.0  # from one look to the next one, in which a copy catches up, or not
+SILENT_SECONDS: Final = 5.0  # in which a copy that is there answers five times
 KEYS: Final = f"$KV.{names.RUNNERS}."
 LEADER, RUNNERS = f"KV_{names.LEADER}", f"KV_{names.RUNNERS}"
 BUCKETS: Final = (LEADER, RUNNERS, f"OBJ_{names.PICTURES}", f"OBJ_{names.SNAPSHOTS}")
@@ -131,7 +132,7 @@ async def _stream(js: JetStreamContext, name: str) -> Stream | None:
         return Stream(name=name, messages=0, bytes=0, head=0, copies=0, leader=None)
     cluster = info.cluster
     replicas = [
-        Replica(server=one.name or "", current=bool(one.current), offline=bool(one.offline), lag=one.lag or 0)
+        Replica(server=one.name or "", current=bool(one.current), offline=_is_away(one), lag=one.lag or 0)
         for one in (cluster.replicas or [] if cluster else [])
     ]
     return Stream(
@@ -143,6 +144,11 @@ async def _stream(js: JetStreamContext, name: str) -> Stream | None:
         leader=(cluster.leader or None) if cluster else "the only server",
         replicas=tuple(sorted(replicas, key=lambda one: one.server)),
     )
+
+
+def _is_away(one: PeerInfo) -> bool:
+    """Return whether a stream's leader does not hear of a server; NATS itself says so of a killed one after minutes."""
+    return bool(one.offline) or (one.active or 0) > SILENT_SECONDS * 1e9
 
 
 def _consumer(info: ConsumerInfo) -> Consumer:

@@ -41,14 +41,15 @@ STATUS: Final = {"invalid_request": 400, "unauthorized": 403, "not_found": 404, 
 AWAY: Final = 503
 STREAMED: Final = 1000  # experiments in one stream
 Handler = Callable[[Request, Any], Any]
+See = Callable[[], Any]
 
 
 class Pages:
     """Answers the requests of browsers by asking the services in threads of their own."""
 
-    def __init__(self, services: Services, feed: Feed, token: str) -> None:
+    def __init__(self, services: Services, feed: Feed, token: str, see_cluster: See) -> None:
         """Wire the parts; `token` is what a page needs to change something."""
-        self._services, self._feed, self._token = services, feed, token
+        self._services, self._feed, self._token, self._see_cluster = services, feed, token, see_cluster
         self._assets = Assets(STATIC)
 
     def routes(self) -> list[Route]:
@@ -66,6 +67,7 @@ class Pages:
             Route("/api/names", _json(lambda request, _: ask.names(request.query_params.get("search", "")))),
             Route("/api/plan", _json(lambda _, body: ask.plan(body)), methods=["POST"]),
             Route("/api/system", _json(lambda *_: system.view())),
+            Route("/api/system/cluster", _json(lambda *_: self._see_cluster())),
             Route("/api/system/rejected", _json(lambda *_: system.rejected())),
             *(
                 Route(f"/api/system/{what}", _json(partial(_change_system, system, what)), methods=["POST"])
@@ -180,14 +182,14 @@ class Shown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     experiments: Annotated[list[str], msgspec.Meta(max_length=STREAMED)]
 
 
-def make_app(services: Services, feed: Feed, token: str) -> ASGIApp:
-    """Return the application, which follows the bus as long as it runs."""
+def make_app(services: Services, feed: Feed, token: str, see_cluster: See) -> ASGIApp:
+    """Return the application, which follows the bus as long as it runs; `see_cluster` tells how the cluster is."""
 
     def lifespan(_app: Starlette) -> AbstractAsyncContextManager[None]:
         return feed.running()
 
     handlers: dict[Any, Any] = {HTTPException: _refused, ClientDisconnect: _refused}
-    pages = Pages(services, feed, token)
+    pages = Pages(services, feed, token, see_cluster)
     app = Starlette(routes=pages.routes(), lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False  # a redirection would repeat the path that was asked for
     return SharedPages(app, services, feed, pages.shared_page)

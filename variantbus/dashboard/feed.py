@@ -194,7 +194,7 @@ def shown_health(health: Health) -> dict[str, object]:
 
 SHOWN: Final = (
     "variantbus_uptime", "variantbus_consumer", "variantbus_events", "variantbus_jobs", "variantbus_log_head",
-    "variantbus_log_size", "process_resident", "process_cpu",
+    "variantbus_log_size", "variantbus_cluster", "process_resident", "process_cpu",
 )  # fmt: skip
 
 

@@ -14,10 +14,14 @@ class Fresh(Generic[T]):
     """Keeps an answer for a moment. Who asks while it is made waits for it."""
 
     def __init__(
-        self, make: Callable[[], T], seconds: float = LEAST_SECONDS, clock: Callable[[], float] = time.monotonic
+        self,
+        make: Callable[[], T],
+        seconds: float = LEAST_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        share: int = SHARE,
     ) -> None:
-        """Call `make` for an answer, which is kept for `seconds`, or longer if it takes long."""
-        self._make, self._seconds, self._clock = make, seconds, clock
+        """Call `make` for an answer, which is kept for `seconds`, or for `share` times as long as it takes."""
+        self._make, self._seconds, self._clock, self._share = make, seconds, clock, share
         self._lock = threading.Lock()
         self._found: tuple[T] | None = None
         self._until = 0.0
@@ -31,7 +35,7 @@ class Fresh(Generic[T]):
                 began, forgotten = self._clock(), self._forgotten
                 self._found = (self._make(),)
                 if forgotten == self._forgotten:
-                    self._until = self._clock() + max(self._seconds, SHARE * (self._clock() - began))
+                    self._until = self._clock() + max(self._seconds, self._share * (self._clock() - began))
             return self._found[0]
 
     def forget(self) -> None:

@@ -5,13 +5,16 @@ import os
 import secrets
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 import uvicorn
 
-from bus.console.options import HostType, keys_option, learning_option, runner_option
+from bus.cluster.access import Access
+from bus.console.extras import needing
+from bus.console.options import HostType, cluster_option, keys_option, learning_option, runner_option
 from bus.console.process import announce, is_loopback, user_errors
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import LogFormat, set_up_logging
@@ -22,6 +25,9 @@ from variantbus.dashboard.connection import Connection
 from variantbus.dashboard.feed import Feed
 from variantbus.dashboard.guard import Guard
 from variantbus.dashboard.services import Services
+
+if TYPE_CHECKING:  # what is imported with it is there only with an extra
+    from variantbus.dashboard.cluster import Seen
 
 PASSWORD_CHARACTERS: Final = 8
 STOP_SECONDS: Final = 2  # for open pages, which reconnect automatically
@@ -97,6 +103,7 @@ class PageServer(uvicorn.Server):
 @runner_option
 @learning_option
 @keys_option
+@cluster_option
 def main(  # noqa: PLR0913 - one parameter an option
     *,
     host: str,
@@ -107,17 +114,19 @@ def main(  # noqa: PLR0913 - one parameter an option
     runner: str,
     learning: str,
     keys: Keys | None,
+    cluster: Access | None,
 ) -> None:
     """Serve the web page: watch experiments live, rate their pictures, and see the recommendation."""
     set_up_logging("dashboard", log_level, log_format)
     with user_errors():
         password = check_password(host, password_file)
+        see_cluster = eyes_for(cluster)
         listener = listen(host, port)
         bound = listener.getsockname()[1]
         token = secrets.token_urlsafe(32)
         services = Services(runner, learning, keys)
         feed = Feed(services, keys)
-        app = make_app(services, feed, token)
+        app = make_app(services, feed, token, see_cluster)
         hosts = names_of(bound) if is_loopback(host) else []
         guarded = Guard(app, hosts=hosts, token=token, password=password)
         config = uvicorn.Config(
@@ -140,6 +149,19 @@ def main(  # noqa: PLR0913 - one parameter an option
         announce("dashboard", http=f"http://{shown}:{bound}")
         server.run(sockets=[listener])
         leave()
+
+
+def eyes_for(cluster: Access | None) -> "Callable[[], Seen | None]":
+    """Return what tells how the cluster is, if one is named.
+
+    Raises:
+        ClusterRefusedError: credentials or certificates cannot be read.
+    """
+    if cluster is None:
+        return lambda: None
+    with needing("cluster"):
+        from variantbus.dashboard.cluster import ClusterEyes  # noqa: PLC0415 - see above
+    return ClusterEyes(cluster).see
 
 
 def leave() -> NoReturn:

@@ -22,6 +22,7 @@ from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.dashboard.fresh import Fresh
 
+SCHEME: Final = "tcp://"
 ASK_SECONDS: Final = 1.5  # a runner that does not answer meanwhile is shown as away
 USAGE_SECONDS: Final = 60.0  # between two counts of all results of a runner
 RUNNERS: Final = 8  # that are asked at the same time
@@ -136,7 +137,8 @@ class System:
             reply = request(self._learning, "runner.list", {}, RunnerListReply, ASK_SECONDS, keys=self._keys)
         except ControlError:
             return {}
-        return {one.address: one for one in reply.runners}
+        # all runners of a cluster together have no address
+        return {one.address: one for one in reply.runners if one.address.startswith(SCHEME)}
 
     def _ask(self, address: str) -> RunnerState:
         try:

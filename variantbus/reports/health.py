@@ -13,6 +13,7 @@ from variantbus.reports.text import count_text, duration_text
 SILENCE_SECONDS: Final = 10.0  # ten heartbeats missing
 DESCRIPTORS_SHARE: Final = 0.9  # of those that the process may open; without one no client can connect any more
 MIB: Final = 1 << 20
+NOT_ANSWERING: Final = "not_answering"  # the code of a problem that nobody judges, as nobody told anything
 
 
 class Problem(Struct, frozen=True, kw_only=True):

@@ -58,7 +58,7 @@ function awayPart(away) {
 }
 
 function running(one, acts, going) {
-  const left = one.eta_seconds === null ? "" : `, ${durationText(one.eta_seconds)} left`;
+  const left = one.eta_seconds >= 1 ? `, ${durationText(one.eta_seconds)} left` : ""; // one that takes longer than others says nothing
   return html`<li>
     <span class="what">${title(one)}<small>${one.pipeline}${left}</small></span>
     <progress max="1" value=${one.fraction} aria-label=${`${nameOf(one)}: ${Math.round(100 * one.fraction)} %`}></progress>

@@ -1,9 +1,10 @@
-// The system: the queue of each runner with its servers and disk, the processes, and the events that were refused.
+// The system: the queue of each runner with its servers and disk, the processes, the cluster, and the events that were refused.
 
 import { html, nothing, render, repeat } from "../../base/html.js";
 import { complain, offer, say } from "../../base/toast.js";
 import { get, of, post } from "../../data/api.js";
 import { state } from "../../data/state.js";
+import { clusterPart } from "./cluster.js";
 import { machineOf, processCard, readings, versionsText } from "./machines.js";
 import { newPriorities } from "./order.js";
 import { keyOf, nameOf, queueOf } from "./queue.js";
@@ -19,6 +20,8 @@ export function systemView() {
   let asked = 0; // requests for the queues; an answer to an earlier one than the newest is dropped
   let isAsking = false;
   let isClosed = false;
+  let cluster = { seen: undefined, error: "" }; // `seen` is null where there is none
+  let isAskingCluster = false;
 
   /** Ask for the queues; a question is not repeated while it waits for its answer. */
   async function look() {
@@ -38,6 +41,15 @@ export function systemView() {
 
   async function lookAtRefused() {
     refused = await get("/api/system/rejected").catch(() => refused);
+    if (!isClosed) draw();
+  }
+
+  /** Ask how the cluster is, which takes seconds where one of its servers does not answer; whether there is one does not change. */
+  async function lookAtCluster() {
+    if (isAskingCluster || cluster.seen === null) return;
+    isAskingCluster = true;
+    cluster = await get("/api/system/cluster").then((told) => ({ seen: told, error: "" }), (failed) => ({ ...cluster, error: failed.message }));
+    isAskingCluster = false;
     if (!isClosed) draw();
   }
 
@@ -93,6 +105,7 @@ export function systemView() {
         <div class="cards">${state.system.length ? repeat(state.system, (one) => one.service, (one) => processCard(one, rates.get(one.service)?.rate ?? null)) : html`<p>asking the processes …</p>`}
           ${version ? html`<article class="process"><h3>dashboard</h3><dl><dt>Address</dt><dd>${location.host}</dd><dt>Version</dt><dd>${version}</dd></dl></article>` : nothing}
         </div>
+        ${cluster.seen ? clusterPart(cluster.seen, cluster.error) : nothing}
         <h2>Rejected events</h2>
         ${refusedTable(refused)}`,
       element,
@@ -125,6 +138,7 @@ export function systemView() {
         countRates();
         draw();
         look();
+        lookAtCluster();
       }
       if (isFirst || changes.has("rejected")) lookAtRefused();
     },
