@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 import variantbus.dashboard
-from bus.contracts.feedback import RatingListReply
+from bus.contracts.feedback import RatedReply, RateParams, RatingListReply
 from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, deployment
 from tests.support.helpers import wait_until
 from tests.support.workspace import Workspace, wait_for_jobs
@@ -208,6 +208,49 @@ def test_no_key_is_lost_and_none_counts_after_the_end(page: Page, deployment: De
     page.evaluate(WAITS, [name, page.locator(".rating .stage").get_attribute("data-shown")])
     page.reload()
     wait_until(lambda: (1, "it waited") in kept(deployment, name), what="what waited in the page")
+
+
+def test_who_rates_what_somebody_else_has_just_rated_is_told(page: Page, deployment: Deployment) -> None:
+    """Whether the others' stars come before the key or after it; not of own stars, and the others' can hold again."""
+    name = made(deployment.workspace, "jobs_per_variant = 1\n")
+    wait_for_jobs(deployment.learning, name, 2)
+    deployment.open(page, f"e/{name}/rate")
+    stage, five, said = (
+        page.locator(".rating .stage"),
+        page.get_by_role("button", name="5 stars"),
+        page.locator(".said"),
+    )
+    expect(five).to_be_enabled(timeout=WAIT)
+    first = stage.get_attribute("data-shown") or ""
+
+    def rate_elsewhere(image: str, stars: int) -> None:
+        params = RateParams(experiment_id=name, image=image, stars=stars)
+        deployment.learning.ask("image.rate", params, RatedReply)
+
+    rate_elsewhere(first, 2)
+    expect(page.get_by_role("button", name="2 stars")).to_have_attribute("aria-pressed", "true", timeout=WAIT)
+    press(page, "4")
+    expect(said).to_contain_text("Somebody else had just given this picture 2 stars. Yours count now")
+    wait_until(lambda: (4, "") in kept(deployment, name), what="the own stars")
+    press(page, "u")
+    wait_until(lambda: (2, "") in kept(deployment, name), what="the others' stars")
+    expect(stage).to_have_attribute("data-shown", first)
+    expect(said).to_be_empty(timeout=2 * WAIT)
+    expect(five).to_be_enabled(timeout=WAIT)
+    press(page, "5")
+    wait_until(lambda: (5, "") in kept(deployment, name), what="the new stars")
+
+    expect(stage).not_to_have_attribute("data-shown", first)
+    expect(five).to_be_enabled(timeout=WAIT)
+    second = stage.get_attribute("data-shown") or ""
+    held: list[Route] = []
+    page.route("**/rate", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks what it is given
+    press(page, "3")
+    wait_until(lambda: page.evaluate("1") and held, what="the request")
+    rate_elsewhere(second, 1)
+    expect(said).to_contain_text("Somebody else had just given this picture 1 star. Yours count now", timeout=WAIT)
+    held[0].continue_()
+    wait_until(lambda: kept(deployment, name) == [(3, ""), (5, "")], what="the own stars of both")
 
 
 def test_what_an_adaptive_experiment_makes_comes_up_by_itself(page: Page, deployment: Deployment) -> None:

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment
 from tests.support.experiment_files import submit
-from tests.support.workspace import Workspace
+from tests.support.workspace import Workspace, view_of
 
 SEARCH = """
 name = "Search"
@@ -25,6 +25,28 @@ steps = 4
 width = 32
 height = 32
 """
+
+
+def test_a_search_that_waits_for_people_is_cancelled_beside_its_pictures(page: Page, workspace: Workspace) -> None:
+    """No job is left then, and still there is something to cancel; it asks first, and says that a search ends."""
+    deployment = Deployment(workspace)
+    name = submit(workspace, SEARCH.format(objective="stars"))
+    deployment.open(page, f"e/{name}/grid")
+    expect(page.locator(".head .facts")).to_contain_text("waits for ratings of", timeout=WAIT)
+    totals = view_of(deployment.learning, name).totals
+    assert totals.completed == totals.jobs
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    question = page.get_by_role("alertdialog", name="Cancel the search?")
+    expect(question).to_contain_text("What is done stays. It plans no more jobs")
+    question.get_by_role("button", name="Let it go on").click()
+    expect(page.locator(".head .facts")).to_contain_text("waits for ratings of")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    question.get_by_role("button", name="Cancel the search").click()
+    expect(page.locator(".said")).to_contain_text("the search cancelled", timeout=WAIT)
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_have_count(0, timeout=WAIT)
+    search = view_of(deployment.learning, name).search
+    assert search
+    assert (search.state, search.reason) == ("stopped", "it was cancelled")
 
 
 def test_a_search_shows_where_it_looks_and_why_it_ended(page: Page, workspace: Workspace) -> None:

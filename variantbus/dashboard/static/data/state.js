@@ -10,6 +10,7 @@ export const state = { list: listOf(() => notify("experiments")), open: null, sy
 
 const NAMES = { learning: "learning service" };
 const watchers = new Set();
+const raters = new Set();
 let changes = new Set();
 
 /** Call a function with each set of changes; return the function that stops this. */
@@ -47,8 +48,15 @@ export function pictures() {
   return state.open?.pictures() ?? [];
 }
 
+/** Call a function with each rating that holds now, and the one that did before, undefined if there was none. */
+export function onRating(told) {
+  raters.add(told);
+}
+
 /** Take what holds of a picture now. */
 export function takeRating(body) {
+  const before = state.open.ratings.get(body.sha256);
+  for (const told of raters) told(body, before);
   if (body.stars === null) state.open.ratings.delete(body.sha256);
   else state.open.ratings.set(body.sha256, body);
   notify("ratings");

@@ -2,15 +2,17 @@
 
 import { isShared, of, post } from "../data/api.js";
 import { complain, say } from "../base/toast.js";
-import { notify, state, takeComparison, takeRating, watch } from "../data/state.js";
+import { notify, onRating, state, takeComparison, takeRating, watch } from "../data/state.js";
 import { objectiveNow, objectiveText } from "./objective.js";
 import { JudgementQueue } from "./queue.js";
 
 const KEY = "judgements that wait";
+const TOGETHER = 60_000; // ms in which two people may look at the same picture
 const DIGITS = 1e6; // a judgement is known by its time: two are never said in the same microsecond
 const OBJECTIVES = { rate: "stars", compare: "preference" };
 const hinted = new Set(); // experiments of which it was said that something else decides
 const listeners = new Set();
+const elsewhere = new Map(); // hash -> { stars, at } of what somebody else said of a picture while this page was open
 const said = new Map(); // experiment -> times of what this page has said of it, the oldest first
 let last = 0;
 
@@ -23,7 +25,24 @@ const queue = new JudgementQueue({
 
 /** Give a picture stars; `note` is what is written about it from now on, by default what was. */
 export function rate(experiment, sha256, stars, note = ratingOf(sha256)?.note ?? "") {
+  const other = elsewhere.get(sha256);
   queue.add({ experiment, what: "rate", body: { image: sha256, stars, note, rated_at: now(experiment) } });
+  if (other && performance.now() - other.at < TOGETHER) tellOf(other);
+  elsewhere.delete(sha256);
+}
+
+/** Note what somebody else says of a picture, and tell a person here who has just rated it, too. What is older holds again. */
+function heard({ sha256, stars, rated_at }, before) {
+  if (said.get(state.open.id)?.includes(rated_at)) return;
+  const other = { stars, at: performance.now() };
+  if (stars === null || rated_at < before?.rated_at) elsewhere.delete(sha256);
+  else if (rated_at === before?.rated_at) return; // each value that made the picture tells it
+  else if (waitingHere().some((one) => one.what === "rate" && one.body.image === sha256)) tellOf(other);
+  else elsewhere.set(sha256, other);
+}
+
+function tellOf({ stars }) {
+  say(`Somebody else had just given this picture ${stars === 1 ? "1 star" : `${stars} stars`}. Yours count now; Undo brings theirs back.`);
 }
 
 /** Give a picture one star, and a note that it was rejected, unless it has one. */
@@ -159,5 +178,6 @@ function isSame(one, other) {
 
 // what waited when this page was left or loaded again; a page that only shows would lose it
 if (!isShared) for (const entry of JSON.parse(sessionStorage.getItem(KEY) ?? "[]")) queue.add(entry);
+onRating(heard);
 watch((changes) => (changes.has("system") || changes.has("connection")) && queue.waiting.length && queue.hurry());
 addEventListener("beforeunload", (event) => queue.trouble && event.preventDefault()); // a tab that is closed keeps nothing

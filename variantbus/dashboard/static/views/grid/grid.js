@@ -2,7 +2,6 @@
 
 import { html, render } from "../../base/html.js";
 import { linkTo } from "../../base/routes.js";
-import { confirm } from "../../base/dialog.js";
 import { complain, say } from "../../base/toast.js";
 import { numberText } from "../../base/text.js";
 import { isShared, of, post } from "../../data/api.js";
@@ -13,6 +12,7 @@ import { askedAbout } from "../../results/media.js";
 import { arrange, moveBy, moveTo } from "./axes.js";
 import { isHead, makeBoard } from "./board.js";
 import { drawCell, drawHole } from "./cell.js";
+import { canCancel, cancel } from "../../experiment/cancel.js";
 import { openExtend } from "../../experiment/extend.js";
 import { headsOf } from "./heads.js";
 import { actOf, movedBy } from "./keys.js";
@@ -93,7 +93,7 @@ export function gridView(id, route) {
   function drawTools() {
     const status = state.open.status;
     const legend = range && settings.colour && range.map(numberText);
-    const shown = { settings, size: { pixels: cellSize(), isFit: size === "fit" }, colours: scoresOf(state.open), range: legend, hidden: axes.hidden, shared: axes.shared, fixed: axes.plane?.across ? axes.plane.fixed : {}, totals: status?.totals, isOpen };
+    const shown = { settings, size: { pixels: cellSize(), isFit: size === "fit" }, colours: scoresOf(state.open), range: legend, hidden: axes.hidden, shared: axes.shared, fixed: axes.plane?.across ? axes.plane.fixed : {}, totals: status?.totals, canCancel: Boolean(status) && canCancel(status), isOpen };
     render(html`${toolbar(shown, actions)}${planeTools(axes.plane, choosePlane)}`, tools);
   }
 
@@ -106,7 +106,7 @@ export function gridView(id, route) {
     retry: () => change("retry", "the failed jobs run once more"),
     extend: () => openExtend(id, state.open.status.definition),
     save: () => openSave({ axes, heads, title: state.open.status?.experiment_name ?? id, id, imageIn }),
-    cancel,
+    cancel: () => cancel(state.open.status),
   };
 
   function set(more) {
@@ -213,12 +213,6 @@ export function gridView(id, route) {
     } catch (error) {
       complain(error.message);
     }
-  }
-
-  async function cancel(left) {
-    const jobs = left === 1 ? "1 job" : `${left} jobs`;
-    const wanted = await confirm(`Cancel ${jobs}?`, "What is done stays. Jobs that run are stopped, and those that wait are not made; “Extend” plans new ones later.", { yes: `Cancel ${jobs}`, no: "Let them run" });
-    if (wanted) await change("cancel", `${jobs} cancelled`);
   }
 
   function update(changes) {

@@ -4,16 +4,14 @@ import { html, live } from "../../base/html.js";
 import { icon } from "../../base/icons.js";
 import { isShared } from "../../data/api.js";
 import { valueText } from "../../data/values.js";
-import { openJobs } from "../../experiment/facts.js";
 import { SIZES } from "./settings.js";
 
 const SORTS = [["plan", "order of the plan"], ["best", "best first"], ["fast", "fastest first"]];
 const FILTERS = [["", "all values"], ["failed", "with failures"], ["warned", "with warnings"], ["unrated", "not rated yet"]];
 
 /** Return the line; `on` has the functions of its buttons, `isOpen` is whether a narrow window shows all of it. */
-export function toolbar({ settings, size, colours, range, hidden, shared, fixed, totals, isOpen }, on) {
+export function toolbar({ settings, size, colours, range, hidden, shared, fixed, totals, canCancel, isOpen }, on) {
   const sorts = settings.sort === "own" ? [...SORTS, ["own", "in my order"]] : SORTS;
-  const left = totals ? openJobs({ totals }) : 0;
   return html`<div class=${`bar tools${isOpen ? " open" : ""}`}>
     <button class="unfold" aria-expanded=${isOpen} aria-label="Arrange the pictures" @click=${on.unfold}>${icon("sliders")}</button>
     <div class="how">
@@ -34,7 +32,7 @@ export function toolbar({ settings, size, colours, range, hidden, shared, fixed,
     <div class="acts" ?hidden=${isShared}>
       ${totals?.failed ? html`<button aria-label=${`Retry failed (${totals.failed})`} @click=${on.retry}>${icon("retry")}${words("Retry failed")}(${totals.failed})</button>` : ""}
       <button aria-label="Extend" title="More values or seeds" @click=${on.extend}>${icon("plus")}${words("Extend")}</button>
-      ${left > 0 ? html`<button aria-label="Cancel" title="Cancel the jobs that are left" @click=${() => on.cancel(left)}>${icon("stop")}${words("Cancel")}</button>` : ""}
+      ${canCancel ? html`<button aria-label="Cancel" title="Cancel what is left to do" @click=${on.cancel}>${icon("stop")}${words("Cancel")}</button>` : ""}
     </div>
   </div>`;
 }
