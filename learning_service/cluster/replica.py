@@ -42,8 +42,9 @@ class Replica:
         try:
             for number, stored in enumerate(batch, 1):
                 if body := self._take(stored):
-                    place = Place(self.place.created, self.last, self._assembler.link)
+                    place = Place(self.place.created, stored.sequence, self._assembler.link)
                     yield from self._until_written(body, place)
+                self.last = stored.sequence  # not before: who has all of a ledger may lead
                 if number % AT_ONCE == 0:
                     yield None
         except (BrokenError, ClusterRefusedError) as error:
@@ -55,7 +56,6 @@ class Replica:
         """Return the entry that a message completes."""
         if stored.sequence != self.last + 1:
             raise BrokenError(f"{self.last + 1} to {stored.sequence - 1} are missing")
-        self.last = stored.sequence
         return self._assembler.take(stored.data)
 
     def _until_written(self, body: Body, place: Place) -> Steps[None]:
