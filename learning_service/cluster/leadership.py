@@ -69,8 +69,8 @@ class Lease:
 
     async def release(self) -> None:
         """Give the key up, so that another one can lead at once."""
-        if self._keeping:
-            self._keeping.cancel()
+        if keeping := self._keeping:
+            await tasks.end(lambda: [keeping])  # before the key is gone, or it is taken again
         if not self.is_held:
             return
         self.is_held = False
