@@ -16,9 +16,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamInfo
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from bus.cluster.errors import ClusterError, told
+from bus.cluster.faults import FAULTS
 
 BATCH: Final = 256  # messages that a server may send before it is asked for more
 EXPIRES_SECONDS: Final = 20.0
@@ -30,7 +31,6 @@ BEAT, NOTHING, ENDED = "100", "404", "408"  # what a server says instead of a me
 REQUEST: Final = json.dumps(
     {"batch": BATCH, "expires": int(EXPIRES_SECONDS * 1e9), "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9)}
 ).encode()
-FAILURES: Final = (APIError, nats.errors.Error, nats.js.errors.Error, TimeoutError)
 logger = logging.getLogger(__name__)
 
 
@@ -68,7 +68,7 @@ async def follow(
                 yield batch
         except NotFoundError:
             raise StreamLostError(f"the stream {stream} is gone") from None
-        except FAILURES as error:
+        except FAULTS as error:
             logger.debug("%s: %s; reading on", stream, told(error))
             await asyncio.sleep(RETRY_SECONDS)
 

@@ -13,20 +13,18 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-import nats
 from msgspec import Struct
-from nats.js.errors import APIError, BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError
-from nats.js.kv import KeyValue
+from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError
 
 from bus.cluster import names, streams, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import told
+from bus.cluster.faults import FAULTS
 
 KEY: Final = "leader"
 TURN_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 1.0
 SILENT_SECONDS: Final = 8.0  # in which servers have chosen who of them leads, if enough of them live
-FAILURES: Final = (APIError, nats.errors.Error, nats.js.errors.Error, TimeoutError)
 logger = logging.getLogger(__name__)
 
 
@@ -36,9 +34,6 @@ class Leader(Struct, frozen=True, kw_only=True):
     name: str
     control: str
     run: str = ""  # another one each time the key is won
-
-
-_decoder: Final = msgspec.json.Decoder(Leader)
 
 
 class Lease:
@@ -60,7 +55,7 @@ class Lease:
             self._value = msgspec.json.encode(msgspec.structs.replace(self._leader, run=uuid.uuid4().hex))
             try:
                 self._revision = await tasks.within(ANSWER_SECONDS, self._create())
-            except FAILURES as error:
+            except FAULTS as error:
                 logger.debug("the key is not won: %s", told(error))
                 await asyncio.sleep(TURN_SECONDS)
             else:
@@ -76,7 +71,7 @@ class Lease:
         self.is_held = False
         try:
             await tasks.within(ANSWER_SECONDS, self._delete())
-        except FAILURES as error:
+        except FAULTS as error:
             logger.debug("the key is not given up: %s", told(error))
 
     async def _keep(self) -> None:
@@ -93,7 +88,7 @@ class Lease:
                 self._revision = await tasks.within(ANSWER_SECONDS, self._renew())
             except KeyWrongLastSequenceError:
                 break
-            except FAILURES as error:
+            except FAULTS as error:
                 logger.debug("the key is not renewed: %s", told(error))
             else:
                 renewed = began
@@ -134,17 +129,3 @@ class Lease:
             if entry.value != self._value or not entry.revision:
                 raise
             return entry.revision  # the answer to the last time was lost
-
-
-async def read_leader(connection: Connection) -> Leader | None:
-    """Return who leads; None if nobody does, or that cannot be told."""
-    try:
-        entry = await tasks.within(ANSWER_SECONDS, _entry(connection))
-        return _decoder.decode(entry.value or b"")
-    except (msgspec.DecodeError, *FAILURES):
-        return None
-
-
-async def _entry(connection: Connection) -> KeyValue.Entry:
-    keys = await connection.js.key_value(names.LEADER)
-    return await keys.get(KEY)

@@ -10,15 +10,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import nats
 from nats.js import JetStreamContext
 from nats.js.api import StreamState
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 from nats.js.object_store import ObjectStore
 
 from bus.cluster import names
 from bus.cluster.connection import Connection
 from bus.cluster.errors import told
+from bus.cluster.faults import FAULTS
 from bus.eventlog.backups import back_up
 from bus.eventlog.errors import LogError
 from bus.eventlog.files import sync
@@ -28,8 +28,7 @@ LEDGER_BYTES: Final = 64 << 20  # of the ledger behind the newest copy
 CHECK_SECONDS: Final = 10.0
 KEPT: Final = 2
 LEVEL: Final = 1
-OF_FILES: Final = (OSError, EOFError, zlib.error, LogError)  # a copy may be damaged, too
-FAILURES: Final = (APIError, nats.errors.Error, nats.js.errors.Error, TimeoutError, *OF_FILES)
+FAILURES: Final = (*FAULTS, EOFError, zlib.error, LogError, sqlite3.Error)  # a copy may be damaged, too
 logger = logging.getLogger(__name__)
 
 

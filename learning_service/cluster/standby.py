@@ -12,7 +12,8 @@ from nats.js.errors import NotFoundError
 from bus.cluster import names, streams, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterRefusedError, told
-from bus.cluster.tail import FAILURES, Stored, StreamLostError, created_at, follow
+from bus.cluster.faults import FAULTS
+from bus.cluster.tail import Stored, StreamLostError, created_at, follow
 from bus.eventlog.log import Log
 from bus.telemetry.logging import RepeatFilter
 from bus.transport.loop import Loop
@@ -229,6 +230,6 @@ class Standby:
         while True:
             try:
                 return await tasks.within(seconds, ask())
-            except FAILURES as error:
+            except FAULTS as error:
                 logger.warning("%s: %s; trying again", what, told(error))
                 await asyncio.sleep(RETRY_SECONDS)
