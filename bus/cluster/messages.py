@@ -1,15 +1,16 @@
 """What travels in the cluster beside the messages of the bus, encoded in msgpack."""
 
 import zlib
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from bus.contracts.jobs import PipelinesReply
 from bus.protocol.validation import InvalidInputError, decode
 
 T = TypeVar("T")
+Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]  # what a database takes: who sends more is refused at the door
 LARGE_BYTES: Final = 16 << 10  # from which on a message is compressed by `pack`
 MOST_BYTES: Final = 16 << 20  # of a message, when it is unpacked
 _COMPRESSED: Final = b"\x78"  # how zlib begins, and no map of msgpack does
@@ -26,9 +27,9 @@ class End(Struct, frozen=True, kw_only=True, gc=False):
 
     run: str
     runner: str
-    epoch: int
-    number: int
-    complete: int
+    epoch: Number
+    number: Number
+    complete: Number
     body: Raw  # of `job.completed`
 
 
@@ -50,8 +51,8 @@ class CancelNews(Struct, frozen=True, kw_only=True, gc=False):
 class RepeatRequest(Struct, frozen=True, kw_only=True, gc=False):
     """A runner shall publish again those of its ends that are not there, from a number of an epoch on."""
 
-    epoch: int
-    number: int
+    epoch: Number
+    number: Number
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -18,8 +18,8 @@ from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSe
 
 from bus.cluster import names, streams, tasks
 from bus.cluster.connection import Connection
-from bus.cluster.errors import told
-from bus.cluster.faults import FAULTS
+from bus.cluster.errors import ClusterError
+from bus.cluster.faults import attempted
 
 KEY: Final = "leader"
 TURN_SECONDS: Final = 0.5
@@ -54,9 +54,9 @@ class Lease:
         while not self.is_held:
             self._value = msgspec.json.encode(msgspec.structs.replace(self._leader, run=uuid.uuid4().hex))
             try:
-                self._revision = await tasks.within(ANSWER_SECONDS, self._create())
-            except FAULTS as error:
-                logger.debug("the key is not won: %s", told(error))
+                self._revision = await attempted(tasks.within(ANSWER_SECONDS, self._create()))
+            except ClusterError as error:
+                logger.debug("the key is not won: %s", error)
                 await asyncio.sleep(TURN_SECONDS)
             else:
                 self.is_held = True
@@ -70,9 +70,9 @@ class Lease:
             return
         self.is_held = False
         try:
-            await tasks.within(ANSWER_SECONDS, self._delete())
-        except FAULTS as error:
-            logger.debug("the key is not given up: %s", told(error))
+            await attempted(tasks.within(ANSWER_SECONDS, self._delete()))
+        except ClusterError as error:
+            logger.debug("the key is not given up: %s", error)
 
     async def _keep(self) -> None:
         """Renew the key until another one has it, or nobody answers for long.
@@ -85,13 +85,13 @@ class Lease:
             await asyncio.sleep(TURN_SECONDS)
             began = time.monotonic()
             try:
-                self._revision = await tasks.within(ANSWER_SECONDS, self._renew())
-            except KeyWrongLastSequenceError:
+                revision = await attempted(tasks.within(ANSWER_SECONDS, self._renew()))
+            except ClusterError as error:
+                logger.debug("the key is not renewed: %s", error)
+                continue
+            if not revision:
                 break
-            except FAULTS as error:
-                logger.debug("the key is not renewed: %s", told(error))
-            else:
-                renewed = began
+            self._revision, renewed = revision, began
         self.is_held = False
         self.on_lost()
 
@@ -118,6 +118,7 @@ class Lease:
         await keys.delete(KEY, last=self._revision)
 
     async def _renew(self) -> int:
+        """Return the new revision, 0 if another one has the key."""
         keys = await self._connection.js.key_value(names.LEADER)
         try:
             return await keys.update(KEY, self._value, last=self._revision)
@@ -126,6 +127,5 @@ class Lease:
                 entry = await keys.get(KEY)
             except KeyNotFoundError:
                 return await keys.create(KEY, self._value)
-            if entry.value != self._value or not entry.revision:
-                raise
-            return entry.revision  # the answer to the last time was lost
+            # if it is ours, the answer to the last time was lost
+            return (entry.revision or 0) if entry.value == self._value else 0

@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from bus.cluster import names, tail
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
-from bus.cluster.faults import asked
+from bus.cluster.faults import asked, attempted
 from bus.cluster.messages import End, decode_as
 from bus.contracts.messages import JobProgress, JobStarted, decode_body
 from bus.contracts.topics import JOB_COMPLETED
@@ -105,12 +105,10 @@ class Reader:
         try:
             while True:
                 try:
-                    await self._read()
-                except tail.StreamLostError:  # the next turn looks at what there is
-                    pass
-                except ClusterError as error:
+                    await attempted(self._read())
+                except ClusterError as error:  # of a stream that is lost, too: the next turn looks at what there is
                     logger.info("the ends of jobs cannot be read: %s; trying again", error)
-                    await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
         finally:
             with suppress(nats.errors.Error):  # it is closed
                 await news.unsubscribe()

@@ -1,7 +1,6 @@
 """Between the loop of the runner and the thread of the connection: neither waits for the other."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
@@ -9,11 +8,10 @@ from typing import Any, TypeVar
 
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
-from bus.cluster.faults import asked
+from bus.cluster.faults import attempted
 from bus.transport.loop import Callback, Loop
 
 R = TypeVar("R")
-logger = logging.getLogger(__name__)
 Work = Coroutine[Any, Any, R]
 Done = Callable[[R | ClusterError], None]
 Pair = tuple[Work[Any], Callable[[Any], None]]
@@ -66,13 +64,9 @@ class Link:
 
     async def _one(self, work: Work[Any], done: Callable[[Any], None]) -> None:
         try:
-            result = await asked(work)
+            result = await attempted(work)
         except ClusterError as error:
             result = error
-        except Exception as error:
-            # the client of NATS raises what it likes while a connection breaks: no reason to end with all jobs in hand
-            logger.exception("work at the cluster failed")
-            result = ClusterError(f"{type(error).__name__}: {error}")
         self.back(partial(done, result))
 
     def _deliver(self) -> None:

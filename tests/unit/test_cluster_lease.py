@@ -9,6 +9,7 @@ import pytest
 from bus.cluster.connection import Connection
 from learning_service.cluster import leadership
 from learning_service.cluster.leadership import Leader, Lease
+from tests.support.helpers import PATIENCE, TIME_FACTOR
 
 
 class Keys:
@@ -19,6 +20,10 @@ class Keys:
         self.revision = 0
         self.holder = b""
         self.asked: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+
+    async def question(self) -> asyncio.Future[None]:
+        """Return the answer of the next question."""
+        return await asyncio.wait_for(self.asked.get(), PATIENCE * TIME_FACTOR)
 
     async def create(self, _key: str, value: bytes) -> int:
         """Take a new value."""
@@ -60,8 +65,8 @@ def test_an_answer_that_comes_as_the_key_is_given_up_keeps_nothing(monkeypatch: 
         keys = Keys()
         lease = lease_of(keys)
         await lease.win()
-        (await keys.asked.get()).set_result(None)
-        (await keys.asked.get()).set_result(None)
+        (await keys.question()).set_result(None)
+        (await keys.question()).set_result(None)
         for _ in range(turns):
             await asyncio.sleep(0)
         await lease.release()
@@ -69,3 +74,20 @@ def test_an_answer_that_comes_as_the_key_is_given_up_keeps_nothing(monkeypatch: 
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(give_up())
+
+
+def test_what_the_client_raises_in_surprise_ends_no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever leads would not hear that it does no more."""
+    monkeypatch.setattr(leadership, "TURN_SECONDS", 0)
+
+    async def go_on() -> None:
+        keys = Keys()
+        lease = lease_of(keys)
+        await lease.win()
+        (await keys.question()).set_exception(AttributeError("'NoneType' object has no attribute 'write'"))
+        (await keys.question()).set_result(None)
+        await keys.question()
+        assert (lease.is_held, lease._revision) == (True, 2)
+        await lease.release()
+
+    asyncio.run(go_on())

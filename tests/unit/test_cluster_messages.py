@@ -33,6 +33,16 @@ def test_what_is_no_end_is_refused(data: bytes) -> None:
         decode_as(End, data)
 
 
+@pytest.mark.parametrize("field", ["epoch", "number", "complete"])
+@pytest.mark.parametrize("value", [-1, 1 << 63])
+def test_a_number_that_no_database_takes_is_refused(field: str, value: int) -> None:
+    """It would stop whoever writes it down, and stop it again at each start."""
+    with pytest.raises(InvalidInputError, match=field):
+        decode_as(End, encode(end("a", **{field: value})))
+    with pytest.raises(InvalidInputError, match="epoch"):
+        decode_as(RepeatRequest, encode(RepeatRequest(epoch=value, number=0)))
+
+
 def test_fields_of_a_later_version_are_ignored() -> None:
     """As those of the bus are."""
     later = msgspec.msgpack.encode({"epoch": 5, "number": 7, "reason": "unknown yet"})
