@@ -22,15 +22,14 @@ from bus.cluster.errors import ClusterError, told
 from bus.cluster.faults import FAULTS
 
 BATCH: Final = 256  # messages that a server may send before it is asked for more
+BATCH_BYTES: Final = 80 << 20  # of them: more than the 64 MiB that one can have; from 128 MiB on nats-py drops messages
 EXPIRES_SECONDS: Final = 20.0
 HEARTBEAT_SECONDS: Final = 1.0
 SILENCE_SECONDS: Final = 3.0  # without a heartbeat
 GONE_SECONDS: Final = 30.0  # after which a server forgets a consumer that nobody reads
 RETRY_SECONDS: Final = 0.5
 BEAT, NOTHING, ENDED = "100", "404", "408"  # what a server says instead of a message
-REQUEST: Final = json.dumps(
-    {"batch": BATCH, "expires": int(EXPIRES_SECONDS * 1e9), "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9)}
-).encode()
+FULL: Final = "Message Size Exceeds MaxBytes"  # so does a 409, which says other things in other words
 logger = logging.getLogger(__name__)
 
 
@@ -90,7 +89,7 @@ async def _read(client: Client, js: JetStreamContext, stream: str, after: int) -
             ),
         )
         while True:
-            await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer.name}", REQUEST, reply=inbox)
+            await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer.name}", _request(), reply=inbox)
             left = BATCH
             while left > 0:
                 found = [await subscription.next_msg(SILENCE_SECONDS)]
@@ -99,7 +98,7 @@ async def _read(client: Client, js: JetStreamContext, stream: str, after: int) -
                 says = {said for one in found if (said := _status(one))} - {BEAT}
                 if batch := [Stored(one.metadata.sequence.stream, one.data) for one in found if not _status(one)]:
                     yield batch
-                if says & {NOTHING, ENDED}:
+                if says & {NOTHING, ENDED, FULL}:
                     break
                 if says:
                     raise TimeoutError(f"the consumer has ended: {says}")
@@ -109,5 +108,13 @@ async def _read(client: Client, js: JetStreamContext, stream: str, after: int) -
             await subscription.unsubscribe()
 
 
+def _request() -> bytes:
+    limits = {"batch": BATCH, "max_bytes": BATCH_BYTES}
+    times = {"expires": int(EXPIRES_SECONDS * 1e9), "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9)}
+    return json.dumps({**limits, **times}).encode()
+
+
 def _status(message: Msg) -> str | None:
-    return message.headers.get("Status") if message.headers else None
+    """Return what a server says instead of a message, None if this is one."""
+    headers = message.headers or {}
+    return FULL if headers.get("Description") == FULL else headers.get("Status")
