@@ -19,7 +19,6 @@ from pipeline_runner.cluster.sending import subject_of
 from pipeline_runner.cluster.store import ClusterStore
 from pipeline_runner.queue.jobs import NormalizedJobRecord
 from pipeline_runner.queue.service import JobService
-from pipeline_runner.queue.store import DamagedJobError
 
 BEAT_SECONDS: Final = 10.0  # a third of the time after which a silent runner's jobs are given to others
 logger = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class Keeper:
         lost: list[str] = []
         pairs = []
         for job_id, reply in self._store.tickets.items():
-            record = _found(hands.service, job_id)
+            record = hands.service.store.intact(job_id)
             if record is None:
                 lost.append(job_id)
                 continue
@@ -101,7 +100,7 @@ class Keeper:
         hands = self._hands
         if has_ended is not True or hands is None or record.job_id not in self._store.tickets:
             return
-        now = _found(hands.service, record.job_id)
+        now = hands.service.store.intact(record.job_id)
         if now is None or now.state not in ("queued", "running") or now.cancel_requested:
             return
         logger.info("%s has ended elsewhere, and is cancelled here", record.job_id)
@@ -121,10 +120,3 @@ class Keeper:
                 self._store.drop(tx, job_ids)
         except StorageError as error:
             log_transient(error)
-
-
-def _found(service: JobService, job_id: str) -> NormalizedJobRecord | None:
-    try:
-        return service.store.get(job_id)
-    except DamagedJobError:
-        return None

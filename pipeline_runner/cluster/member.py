@@ -129,11 +129,11 @@ class Member:
 
     def _make_up(self, service: JobService) -> None:
         """Send the ends again whose rows damage has taken: without them, their tickets would stay for ever."""
-        found = [record for one in self._store.tickets if (record := service.store.get(one))]
+        found = [record for one in self._store.tickets if (record := service.store.intact(one))]
         ended = [one for one in found if one.state not in ("queued", "running") and not self._outbox.owes(one.job_id)]
-        for record in ended:
+        if ended:
             with self._log.transaction() as tx:
-                self._outbox.send_again(tx, record)
+                self._outbox.send_again(tx, ended)
 
     async def _listen(self) -> None:
         """Hear what is for all runners, or for this one; the client asks for it again after each reconnection."""

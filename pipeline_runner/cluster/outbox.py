@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,7 @@ from pipeline_runner.cluster.numbers import Numbers
 from pipeline_runner.cluster.sending import Place, send, subject_of
 from pipeline_runner.cluster.store import ClusterStore, EndRow, EndState
 from pipeline_runner.queue.jobs import NormalizedJobRecord
-from pipeline_runner.queue.store import DamagedJobError, JobStore
+from pipeline_runner.queue.store import JobStore
 
 WINDOW: Final = 32  # ends that are sent at once
 FULL: Final = 4 * WINDOW  # waiting ends from which on no more jobs are taken
@@ -69,6 +70,7 @@ class Outbox:
         self._answered: list[tuple[Key, NormalizedJobRecord, Outcome]] = []  # that are still to be written
         self._rest_until = 0.0
         self._is_repeating = False
+        self._room = Future[None]()  # what `repeat` waits for: done once there is some
         self._won = self._fenced = 0
         self.acknowledged: Callable[[], None] = lambda: None
         self._load()
@@ -91,15 +93,13 @@ class Outbox:
         self._store.write(tx, rows)
         tx.after_commit(partial(self._add, rows, mine))
 
-    def send_again(self, tx: Transaction, record: NormalizedJobRecord) -> None:
-        """Write that the end of a job is to be sent though it was acknowledged, or dropped: the cluster has none."""
-        row = self._store.end_of(record.job_id)
-        if row is None:
-            self.note_ends(tx, [record])
-        elif row.state == "won":
-            again = row._replace(state="waiting")
-            self._store.write(tx, [again])
-            tx.after_commit(partial(self._add, [again], [record]))
+    def send_again(self, tx: Transaction, records: Sequence[NormalizedJobRecord]) -> None:
+        """Write that ends of jobs are to be sent though they were acknowledged, or dropped: the cluster has none."""
+        rows = [(record, self._store.end_of(record.job_id)) for record in records]
+        self.note_ends(tx, [record for record, row in rows if row is None])
+        again = [(record, row._replace(state="waiting")) for record, row in rows if row and row.state == "won"]
+        self._store.write(tx, [row for _, row in again])
+        tx.after_commit(partial(self._add, [row for _, row in again], [record for record, _ in again]))
 
     def go_on(self) -> None:
         """Send as many ends as may be on their way."""
@@ -123,7 +123,10 @@ class Outbox:
             while rows := self._store.won(request.epoch, number, PAGE):
                 yield from self._repeat(rows)
                 number = rows[-1].number + 1
-        except ClusterError as error:
+                while self.is_full:
+                    self._room = Future()
+                    yield self._room
+        except (ClusterError, StorageError) as error:
             logger.warning("the ends that the cluster has lost are not all repeated: %s", error)
         finally:
             self._is_repeating = False
@@ -153,7 +156,7 @@ class Outbox:
         lost: list[EndRow] = []
         for row in self._store.owed():
             if row.state == "waiting":
-                record = _found(self._jobs, row.job_id)
+                record = self._jobs.intact(row.job_id)
                 if record is None or record.result is None:
                     lost.append(row._replace(state="fenced"))
                 else:
@@ -215,11 +218,13 @@ class Outbox:
             else:
                 self._fenced += 1
                 logger.info("%s has ended elsewhere; what was made here is dropped", record.job_id)
+        if not self.is_full and not self._room.done():
+            self._room.set_result(None)
         self.go_on()
         self.acknowledged()
 
     def _repeat(self, rows: Sequence[EndRow]) -> Steps[None]:
-        records = [record for row in rows if (record := _found(self._jobs, row.job_id))]
+        records = [record for row in rows if (record := self._jobs.intact(row.job_id))]
         there = yield from wait(self._link.connection.submit(asked(self._are_there(records))))
         missing = {record.job_id: record for record, is_there in zip(records, there, strict=True) if not is_there}
         again = [row._replace(state="waiting") for row in rows if row.job_id in missing]
@@ -242,10 +247,3 @@ async def _gathered(works: Sequence[Coroutine[Any, Any, Outcome]], seconds: floa
     for task in late:
         task.cancel()
     return [None if task in late or task.exception() else task.result() for task in begun]
-
-
-def _found(jobs: JobStore, job_id: str) -> NormalizedJobRecord | None:
-    try:
-        return jobs.get(job_id)
-    except DamagedJobError:
-        return None

@@ -14,6 +14,8 @@ from bus.eventlog.row_checksums import checked
 from bus.eventlog.transaction import Transaction
 
 SQL: Final = sql.load("pipeline_runner.cluster", "store.sql")
+PROBE: Final = "~"  # as no job is called
+PROBE_BYTES: Final = 16 << 10
 HOST_LIMIT: Final = 40  # characters of the host in the name of a runner
 _OTHERS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 EndState = Literal["waiting", "won", "fenced"]
@@ -68,6 +70,16 @@ class ClusterStore:
         """Write that nothing is owed for jobs any more."""
         tx.executemany(SQL["delete_ticket"], [(job_id,) for job_id in job_ids])
         tx.after_commit(partial(self._forget_tickets, job_ids))
+
+    def probe(self) -> None:
+        """Write something as large as a job, and remove it again.
+
+        Raises:
+            StorageError: there is no room for it.
+        """
+        with self._log.transaction() as tx:
+            tx.executemany(SQL["write_ticket"], checked("tickets", [(PROBE, " " * PROBE_BYTES)]))
+            tx.execute(SQL["delete_ticket"], (PROBE,))
 
     def write(self, tx: Transaction, rows: Iterable[EndRow]) -> None:
         """Write ends with their states."""

@@ -32,8 +32,8 @@ from pipeline_runner.cluster.taking import LAST_DELIVERY, Offer, Verdict, take, 
 from pipeline_runner.queue.errors import QueueFullError, StillCancellingError
 from pipeline_runner.queue.jobs import NormalizedJobRecord, failed_result, new_record
 from pipeline_runner.queue.service import JobService
-from pipeline_runner.queue.store import DamagedJobError
 
+ROOM_SECONDS: Final = 1.0  # between two looks for room on the disk
 REST_SECONDS: Final = 2.0  # until a queue that was empty is looked at again, unless somebody says that there are jobs
 AT_ONCE: Final = 2  # fetches of a pipeline
 HELP: Final = {
@@ -70,6 +70,8 @@ class Worker:
         self._fetches: Counter[str] = Counter()
         self._rests: dict[str, float] = {}  # until when nothing is fetched, by the steady clock
         self._wakes = 0
+        self._lacks_room = False  # on the disk: what is fetched is only delivered once more, until it counts as deadly
+        self._looks_at = 0.0  # for room, by the steady clock
         self._redelivered = 0
         self.failed: Callable[[], None] = lambda: None  # called when nothing can be fetched
 
@@ -94,6 +96,8 @@ class Worker:
         if rules is None or not self._link.is_connected or self._outbox.is_full or rules.service.runs_alone:
             return
         now = time.monotonic()
+        if self._lacks_room and not self._has_room(now):
+            return
         for pipeline, free in rules.service.queues.free(now).items():
             places = free - self._asked[pipeline]
             if places > 0 and self._fetches[pipeline] < AT_ONCE and now >= self._rests.get(pipeline, 0.0):
@@ -122,12 +126,25 @@ class Worker:
                 self._admit(self._rules, offers)
             except StorageError as error:  # they are delivered again, to whoever has room
                 log_transient(error)
+                self._lacks_room, self._looks_at = True, time.monotonic() + ROOM_SECONDS
         self.look()
+
+    def _has_room(self, now: float) -> bool:
+        """Return whether a job could be written, asked now and then."""
+        if now < self._looks_at:
+            return False
+        try:
+            self._store.probe()
+        except StorageError:
+            self._looks_at = now + ROOM_SECONDS
+        else:
+            self._lacks_room = False
+        return not self._lacks_room
 
     def _admit(self, rules: Rules, offers: Sequence[Offer]) -> None:
         """Bring what was fetched into the queue, in one transaction, or do what else is to be done with it."""
         self._redelivered += sum(offer.deliveries > 1 for offer in offers)
-        known = {offer.request.job_id: _known(rules.service, offer) for offer in offers}
+        known = {one.request.job_id: rules.service.store.intact(one.request.job_id) for one in offers}
         verdicts: dict[Verdict, list[Offer]] = {}
         for offer in offers:
             name = offer.request.job_id
@@ -141,9 +158,7 @@ class Worker:
         if again or "renew" in verdicts:
             with self._log.transaction() as tx:
                 self._hold(tx, [*again, *verdicts.get("renew", ())])
-                for offer in again:
-                    if record := known[offer.request.job_id]:
-                        self._outbox.send_again(tx, record)
+                self._outbox.send_again(tx, [record for one in again if (record := known[one.request.job_id])])
         self._take(rules, [offer for offer in verdicts.get("take", ()) if self._is_possible(rules, offer)])
 
     def _take(self, rules: Rules, offers: Sequence[Offer]) -> None:
@@ -193,13 +208,6 @@ class Worker:
         outcome = await ends.commit(connection.js, subject_of(record), end)
         await connection.client.publish(offer.reply, jobs.ACK)
         return outcome
-
-
-def _known(service: JobService, offer: Offer) -> NormalizedJobRecord | None:
-    try:
-        return service.store.get(offer.request.job_id)
-    except DamagedJobError:
-        return None
 
 
 def _ignore(_result: object) -> None:

@@ -21,7 +21,7 @@ from bus.transport.loop import Loop
 from bus.transport.retry import retry_later
 from bus.transport.steps import Steps
 from pipeline_runner.queue.jobs import NormalizedJobRecord, error_text, own_metrics
-from pipeline_runner.queue.store import DamagedJobError, JobStore
+from pipeline_runner.queue.store import JobStore
 from pipeline_runner.scoring.measuring import Measured, Measuring
 from pipeline_runner.scoring.talk import StoppedError
 
@@ -79,7 +79,7 @@ class Rescoring:
         elif params.jobs:
             raise InvalidInputError("score: missing; say what is to measure the jobs")
         for job_id, base in params.jobs.items():
-            record = self._find(job_id)
+            record = self._store.intact(job_id)
             if record is None or record.result is None or record.state != "completed":
                 unknown += 1
             elif params.score:
@@ -94,7 +94,7 @@ class Rescoring:
         if not prefix:
             return ()
         for job_id in reversed(self._store.find(prefix, NEAR)):
-            record = self._find(job_id)
+            record = self._store.intact(job_id)
             if record and record.result and record.result.success and record.result.images:
                 return record.result.images
         return ()
@@ -135,14 +135,8 @@ class Rescoring:
             raise InvalidInputError(f"score: {clash[0]!r} is what the pipeline reports itself; take another name")
         return score if again else missing_score(score, record.score, record.result.metrics if record.result else {})
 
-    def _find(self, job_id: str) -> NormalizedJobRecord | None:
-        try:
-            return self._store.get(job_id)
-        except DamagedJobError:
-            return None
-
     def _compare(self, job_id: str) -> None:
-        record = self._find(job_id)
+        record = self._store.intact(job_id)
         context = record.learning_context if record else None
         if record and record.score and context:
             only = ScoreSettings(
@@ -166,7 +160,7 @@ class Rescoring:
         if self._is_busy or self._is_closed or not self._wishes or self._waits():
             return
         job_id, wish = next(iter(self._wishes.items()))
-        record = self._find(job_id)
+        record = self._store.intact(job_id)
         if record is None or record.result is None:
             self._ended(job_id, wish, Measured({}))
             return

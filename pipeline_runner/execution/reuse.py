@@ -17,7 +17,7 @@ from pipeline_runner.outputs import safe_paths
 from pipeline_runner.pipelines import Pipeline
 from pipeline_runner.queue.jobs import NormalizedJobRecord, scored_metrics
 from pipeline_runner.queue.metrics import unmeasured
-from pipeline_runner.queue.store import DamagedJobError, JobStore
+from pipeline_runner.queue.store import JobStore
 
 SQL: Final = sql.load("pipeline_runner.execution", "reuse.sql")
 logger = logging.getLogger(__name__)
@@ -49,10 +49,7 @@ class Reuse:
         key = hashlib.sha256(_encode(_settings(record, identity))).digest()
         self._keys[record.job_id] = key
         rows = self._log.query(SQL["select_reusable"], (key,))
-        try:
-            earlier = self._store.get(rows[0][0]) if rows else None
-        except DamagedJobError:
-            earlier = None
+        earlier = self._store.intact(rows[0][0]) if rows else None
         result = unmeasured(earlier.result, scored_metrics(earlier)) if earlier and earlier.result else None
         if earlier is None or result is None or not result.success or not self._is_intact(result):
             return None

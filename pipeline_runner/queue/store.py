@@ -101,6 +101,13 @@ class JobStore:
         rows = self._log.query(SQL["select"], (job_id,))
         return self._read(rows[0][1], f"job {job_id!a}") if rows else None
 
+    def intact(self, job_id: str) -> NormalizedJobRecord | None:
+        """Return a job, None if its id is unknown or it cannot be read."""
+        try:
+            return self.get(job_id)
+        except DamagedJobError:
+            return None
+
     def knows(self, job_id: str) -> bool:
         """Return whether there is a job with an id."""
         return bool(self._log.query(SQL["select"], (job_id,)))

@@ -10,6 +10,7 @@ import pytest
 from bus.cluster import jobs, names, streams
 from bus.cluster.messages import RepeatRequest, encode
 from bus.contracts.pipeline_specs import StageSpec
+from bus.eventlog.errors import StorageError
 from tests.support.cluster_runners import SECONDS, Cluster, gated, subject_of
 from tests.support.factories import context
 from tests.support.helpers import TIME_FACTOR, wait_until
@@ -115,6 +116,23 @@ def test_a_job_whose_server_has_just_gone_is_left_to_others(cluster: Cluster) ->
     wait_until(lambda: runner.metric("redelivered_total") > 0, SECONDS, what="another delivery")
     runner.thread.call(lambda: stages.update(gated=known))
     assert cluster.ended("job").result.success
+
+
+def test_a_runner_without_room_on_its_disk_lets_no_job_fail(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fetch each job again and again, until that counts as one that kills all runners."""
+    runner, tries = cluster.runner(), list[float]()
+
+    def full(**_: object) -> None:
+        tries.append(time.monotonic())
+        raise StorageError("no room")
+
+    with monkeypatch.context() as patch:
+        runner.thread.call(lambda: patch.setattr(runner.thread.log, "transaction", full))
+        cluster.publish(gated("job"))
+        long = 6 * ACK_SECONDS * TIME_FACTOR  # in which it would be delivered more than five times
+        wait_until(lambda: tries and tries[-1] - tries[0] > long, SECONDS, what="looks for room")
+    assert cluster.ended("job").result.success
+    assert runner.metric("redelivered_total") == 1
 
 
 def test_what_the_client_raises_in_surprise_ends_no_runner(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
