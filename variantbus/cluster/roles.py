@@ -32,7 +32,7 @@ def _api(*questions: str) -> tuple[str, ...]:
 
 
 ROLES: Final = (
-    # makes the streams, writes the ledger, sends jobs, reads ends
+    # makes the streams, writes the ledger, sends jobs, reads ends; and all of a runner, which `up` starts beside it
     Role(
         name="learning",
         publish=(
@@ -47,10 +47,11 @@ ROLES: Final = (
             names.WAKE,
             names.CANCEL,
             f"{names.REPEAT}*",
+            f"{names.NEWS}>",
             names.ASK,
             "_INBOX_learning.>",  # learning services answer each other
         ),
-        hear=(f"{names.NEWS}>", names.ASK),
+        hear=(f"{names.NEWS}>", names.ASK, names.WAKE, names.CANCEL, f"{names.REPEAT}*"),
     ),
     # takes jobs, commits their ends, puts and reads pictures; nothing of the ledger, and it removes nothing
     Role(
