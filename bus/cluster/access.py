@@ -42,7 +42,7 @@ def parse_access(text: str) -> Access:
     Raises:
         InvalidInputError: it is neither, or a file that it names cannot be read.
     """
-    if "://" in text:
+    if not text or "://" in text:
         scheme, _, hosts = text.partition("://")
         return _checked(Access(servers=tuple(_with_scheme(scheme, host) for host in hosts.split(","))))
     return _read(Path(text))
@@ -80,13 +80,13 @@ def _whole(server: str) -> str:
     """Return the address of a server with its port."""
     try:
         parts = urlsplit(server)
-        host, port = parts.hostname, parts.port or PORT
+        host, port = parts.hostname or "", PORT if parts.port is None else parts.port
     except ValueError:
         raise _no_address(server) from None
     if parts.username or parts.password:
         text = "cluster: an address has a user or a password, which others could read"
         raise InvalidInputError(f"{text}; put credentials into a file, and name it in a file of settings")
-    if parts.scheme not in SCHEMES or not host or parts.path or parts.query:
+    if parts.scheme not in SCHEMES or not host or " " in host or not port or parts.path or parts.query:
         raise _no_address(server)
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 

@@ -5,17 +5,18 @@ import logging
 import ssl
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import nats
+import nkeys
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from bus.cluster import tasks
 from bus.cluster.access import Access
-from bus.cluster.errors import ClusterError, ClusterRefusedError
+from bus.cluster.errors import ClusterError, ClusterRefusedError, told
 from bus.telemetry.logging import RepeatFilter
 
 R = TypeVar("R")
@@ -26,6 +27,7 @@ PING_SECONDS: Final = 2  # two without an answer: the server is gone, or paused
 JETSTREAM_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
 USER: Final = b"-----BEGIN NATS USER JWT-----"
+SEED: Final = b"-----BEGIN USER NKEY SEED-----"
 logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())
 # asyncio's words for each end of a TLS connection of nats-py, of which nobody can make use
@@ -85,6 +87,8 @@ class Connection:
         future = self.submit(work)
         try:
             return future.result(seconds)
+        except CancelledError:  # by nats-py, which cancels what it waits for when a connection breaks and is closed
+            raise ClusterError("it was given up") from None
         except TimeoutError:  # ours, or one of the work itself, which waits for answers too
             limit = f" within {seconds:g} s" if future.cancel() else ""
             raise ClusterError(f"the cluster has not answered{limit}") from None
@@ -151,7 +155,11 @@ class Connection:
             await asyncio.sleep(0)
 
     async def _on_error(self, error: Exception) -> None:
-        logger.warning("cluster: %s", str(error) or type(error).__name__)
+        if self.client.is_connected:
+            logger.warning("cluster: %s", told(error))
+        else:
+            servers = ", ".join(self._access.servers)
+            logger.warning("cluster: a server of %s cannot be used: %s; trying the next", servers, told(error))
         transport = self.client._transport  # noqa: SLF001 - nats-py forgets it when a server accepts and says nothing
         if transport and not self.client.is_connected:
             transport.close()  # type: ignore[no-untyped-call]  # it has no types
@@ -172,14 +180,26 @@ def settings_of(access: Access) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"inbox_prefix": access.inbox.encode()}
     if access.credentials:
-        try:
-            is_user = USER in access.credentials.read_bytes()
-        except OSError as error:
-            raise ClusterRefusedError(f"cluster: {access.credentials} cannot be read: {error.strerror}") from None
-        found["user_credentials" if is_user else "nkeys_seed"] = str(access.credentials)
+        found[_kind(access.credentials)] = str(access.credentials)
     if access.ca:
         found["tls"] = _tls(access.ca)
     return found
+
+
+def _kind(credentials: Path) -> str:
+    """Return which of the two kinds of credentials nats-py is given."""
+    try:
+        data = credentials.read_bytes()
+    except OSError as error:
+        raise ClusterRefusedError(f"cluster: {credentials} cannot be read: {error.strerror}") from None
+    if USER in data and SEED in data:
+        return "user_credentials"
+    try:
+        nkeys.from_seed(bytearray(data.strip()))
+    except (nkeys.NkeysError, ValueError):
+        text = "is no file of credentials, and no seed of an nkey"
+        raise ClusterRefusedError(f"cluster: {credentials} {text}; `variantbus cluster config` makes some") from None
+    return "nkeys_seed"
 
 
 def _tls(ca: Path) -> ssl.SSLContext:

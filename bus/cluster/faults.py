@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 import nats.errors
 
-from bus.cluster.errors import ClusterError, told
+from bus.cluster.errors import ClusterError, ClusterRefusedError, told
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.logging import RepeatFilter
 
@@ -21,9 +21,12 @@ async def asked(work: Awaitable[R]) -> R:
 
     Raises:
         ClusterError: it does not answer, or not as expected; whether it has done what it was asked is not known.
+        ClusterRefusedError: only a person can change what is in the way.
     """
     try:
         return await work
+    except ClusterRefusedError:
+        raise
     except FAULTS as error:
         raise ClusterError(told(error)) from error
 
@@ -35,10 +38,11 @@ async def attempted(work: Awaitable[R]) -> R:
 
     Raises:
         ClusterError: there is no result; what `FAULTS` does not list is in the log, with its traceback.
+        ClusterRefusedError: as for `asked`.
     """
     try:
         return await asked(work)
-    except ClusterError:
+    except (ClusterError, ClusterRefusedError):
         raise
     except Exception as error:
         logger.exception("work at the cluster failed")

@@ -9,6 +9,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolic
 from nats.js.errors import APIError, NotFoundError
 
 from bus.cluster import names
+from bus.cluster.errors import ClusterRefusedError
 from bus.cluster.faults import FAULTS
 
 COPIES: Final = 3
@@ -18,6 +19,11 @@ ANNOUNCED_SECONDS: Final = 30.0  # a runner that has said nothing for so long is
 NO_PLACE: Final = (10005, 10023, 10074)  # errors of a cluster with fewer servers than copies
 LOOK_SECONDS: Final = 10.0  # between two looks for what was deleted, and for servers that have come since
 DIFFERS: Final = 10058  # error: there is a stream of this name with other settings
+REFUSED: Final = {  # errors that only a person can do something about
+    10027: "the account may have no more streams; variantbus has 7 of its own, so raise its limit",
+    10052: "somebody has made a stream of this name with other settings, for good; remove it, if nobody needs it",
+    10065: "other streams of the account have its subjects; give variantbus an account of its own",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -27,6 +33,7 @@ async def ensure(js: JetStreamContext) -> int:
     Return the number of copies.
 
     Raises:
+        ClusterRefusedError: a stream cannot be made as the servers are set up.
         APIError, ServiceUnavailableError, TimeoutError: the cluster cannot do that now.
     """
     copies = await _copies(js)
@@ -101,6 +108,15 @@ async def _copies(js: JetStreamContext) -> int:
 
 
 async def _ensure(js: JetStreamContext, config: StreamConfig) -> None:
+    try:
+        await _write(js, config)
+    except APIError as error:
+        if text := REFUSED.get(error.err_code or 0):
+            raise ClusterRefusedError(f"cluster: the stream {config.name} cannot be made: {text}") from error
+        raise
+
+
+async def _write(js: JetStreamContext, config: StreamConfig) -> None:
     try:
         await js.add_stream(config)
     except APIError as error:

@@ -29,7 +29,7 @@ PAUSE_SECONDS: Final = 0.25
 AT_ONCE: Final = 100  # requests that are worked on; each may hold much in memory
 LEVEL: Final = 1
 RESERVE: Final = 4096
-NOBODY: Final = "no learning service leads now; ask again in a few seconds"
+NOBODY: Final = "no learning service leads now; ask again in a few seconds, or see `variantbus cluster check`"
 _encode = msgspec.msgpack.Encoder().encode
 
 

@@ -20,12 +20,14 @@ from bus.cluster import names, streams, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
 from bus.cluster.faults import attempted
+from bus.telemetry.logging import RepeatFilter
 
 KEY: Final = "leader"
 TURN_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 1.0
 SILENT_SECONDS: Final = 8.0  # in which servers have chosen who of them leads, if enough of them live
 logger = logging.getLogger(__name__)
+logger.addFilter(RepeatFilter())  # servers that are away must not decide how much we log
 
 
 class Leader(Struct, frozen=True, kw_only=True):
@@ -56,7 +58,9 @@ class Lease:
             try:
                 self._revision = await attempted(tasks.within(ANSWER_SECONDS, self._create()))
             except ClusterError as error:
-                logger.debug("the key is not won: %s", error)
+                if not isinstance(error.__cause__, KeyWrongLastSequenceError):  # somebody else has it
+                    text = "nobody can become the one that leads: %s; trying again; see `variantbus cluster check`"
+                    logger.warning(text, error)
                 await asyncio.sleep(TURN_SECONDS)
             else:
                 self.is_held = True
@@ -80,18 +84,20 @@ class Lease:
         While servers choose who of them leads, the key may expire, and nobody can win it: then it is won again. In the
         meantime this process leads: it can write nothing without them, and nothing once another one has written.
         """
-        renewed = time.monotonic()
+        renewed, why = time.monotonic(), ""
         while time.monotonic() - renewed < SILENT_SECONDS:
             await asyncio.sleep(TURN_SECONDS)
             began = time.monotonic()
             try:
                 revision = await attempted(tasks.within(ANSWER_SECONDS, self._renew()))
             except ClusterError as error:
-                logger.debug("the key is not renewed: %s", error)
+                why = str(error)
                 continue
             if not revision:
+                why = "another one leads"
                 break
             self._revision, renewed = revision, began
+        logger.warning("this learning service must not lead any more: %s", why)
         self.is_held = False
         self.on_lost()
 

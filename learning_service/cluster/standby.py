@@ -29,6 +29,7 @@ T = TypeVar("T")
 RETRY_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 2.0
 ENSURE_SECONDS: Final = 20.0
+LEAST_PAYLOAD: Final = 1 << 20  # bytes, which is the limit of NATS itself: parts of pictures are messages, too
 LEDGER_UNREAD: Final = "the ledger cannot be read"
 logger = logging.getLogger(__name__)
 logger.addFilter(RepeatFilter())  # servers that are away must not decide how much we log
@@ -106,6 +107,9 @@ class Standby:
 
     async def _stand_by(self) -> Outcome | None:
         await self._connection.ready()
+        if (limit := self._connection.client.max_payload) < LEAST_PAYLOAD:
+            text = f"cluster: the servers take messages of at most {limit} bytes"
+            raise ClusterRefusedError(f"{text}; set max_payload to {LEAST_PAYLOAD} or more, better 8388608")
         if not self.is_ensured or (self._has_led and await self._insist(self._is_gone, LEDGER_UNREAD)):
             await self._insist(
                 lambda: streams.ensure(self._connection.js), "the streams cannot be made", ENSURE_SECONDS
@@ -230,6 +234,8 @@ class Standby:
         while True:
             try:
                 return await tasks.within(seconds, ask())
+            except ClusterRefusedError:
+                raise
             except FAULTS as error:
                 logger.warning("%s: %s; trying again", what, told(error))
                 await asyncio.sleep(RETRY_SECONDS)

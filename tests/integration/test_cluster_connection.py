@@ -133,3 +133,25 @@ def test_a_lost_connection_is_told(nats: NatsServers, caplog: pytest.LogCaptureF
         wait_until(lambda: "the connection to the cluster is lost" in caplog.text, what="the warning")
         nats.heal()
         wait_until(lambda: "connected to the cluster again" in caplog.text, ANSWER_SECONDS, what="the good news")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"hello\n", b"-----BEGIN NATS USER JWT-----\nx\n", b"SUAAAA", "\u00fcber".encode()]
+)
+def test_a_file_that_has_no_credentials_is_refused_before_anything_else(tmp_path: Path, content: bytes) -> None:
+    """A client that cannot read them would never say so, and never connect."""
+    path = tmp_path / "runner.seed"
+    path.write_bytes(content)
+    with pytest.raises(ClusterRefusedError, match="no seed of an nkey") as caught:
+        Connection(Access(servers=("nats://127.0.0.1:9",), credentials=path), "test")
+    assert str(path) in str(caught.value)
+
+
+def test_work_that_is_cancelled_while_all_ends_is_no_other_error(nats: NatsServers) -> None:
+    """The client of NATS cancels its own tasks when a connection breaks while it is closed."""
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with connected(nats.url) as client, pytest.raises(ClusterError, match="given up"):
+        client.run(cancelled())

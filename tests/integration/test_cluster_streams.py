@@ -1,10 +1,12 @@
 """Streams and buckets of the cluster are made once, by whoever comes first, and get more copies with more servers."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from bus.cluster import ends, names, streams
+from bus.cluster.errors import ClusterRefusedError
 from tests.support.clusters import Client, connected, end
 from tests.support.helpers import TIME_FACTOR, wait_until
 from tests.support.nats_servers import READY_SECONDS, NatsServers
@@ -140,3 +142,26 @@ def test_a_job_is_given_again_when_its_worker_says_nothing(nats: NatsServers, mo
         client.ensure()
         client.run(client.js.publish(names.job_subject("noop", "normal", "job-1"), b"job"))
         assert client.run(take(client)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "problem"),
+    [
+        ("JOBS", {"subjects": ["job.>"]}, "JOBS cannot be made: somebody has made a stream of this name"),
+        ("ENDS", {"subjects": ["end.>"], "storage": "memory"}, "ENDS cannot be made: somebody has made a stream"),
+        ("OTHER", {"subjects": ["job.*.x.>"]}, "JOBS cannot be made: other streams of the account have its subjects"),
+    ],
+)
+def test_streams_of_somebody_else_are_left_as_they_are(
+    nats: NatsServers, name: str, settings: dict[str, Any], problem: str
+) -> None:
+    """And what is in their way is named; one that can be made as it must be is changed."""
+    with connected(nats.url) as client:
+        client.run(client.connection.ready())
+        client.run(client.js.add_stream(name=name, **settings))
+        with pytest.raises(ClusterRefusedError, match=problem):
+            client.ensure()
+        client.run(client.js.delete_stream(name))
+        client.run(client.js.add_stream(name=names.ENDS, subjects=["end.>"], max_msgs=10))
+        client.ensure()
+        assert client.run(client.js.stream_info(names.ENDS)).config.max_msgs == -1

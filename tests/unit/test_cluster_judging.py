@@ -48,6 +48,10 @@ def with_first(**changes: Any) -> View:
 
 SICK: Final = {
     "cluster_server_away": (with_first(problem="does not answer"), "nats://a:4222: does not answer; start it"),
+    "cluster_server_unwell": (
+        with_first(unwell="JetStream stream 'JOBS' write error: no space left on device"),
+        "a says: JetStream stream 'JOBS' write error: no space left on device; if its disk is full, make room",
+    ),
     "cluster_without_streams": (replace(HEALTHY, streams=STREAMS[1:]), "there is no stream JOBS"),
     "cluster_stream_without_leader": (
         replace(HEALTHY, streams=(replace(STREAMS[0], leader=None), *STREAMS[1:])),
@@ -122,7 +126,8 @@ def test_a_server_without_majority_is_not_to_be_started() -> None:
     """It runs; the others are missing."""
     (problem,) = problems_of(with_first(problem=NO_JETSTREAM), HEALTHY)
 
-    assert problem.detail == f"nats://a:4222: {NO_JETSTREAM}; start those that are away: most must be there"
+    start = "start those that are away: most must be there; if a disk is full, make room and restart its server"
+    assert problem.detail == f"nats://a:4222: {NO_JETSTREAM}; {start}"
 
 
 def test_a_leader_that_was_there_a_moment_ago_is_not_missed() -> None:

@@ -15,7 +15,7 @@ NO_ANSWER: Final = "does not answer"
 NO_JETSTREAM: Final = "answers, but its JetStream does not"
 START: Final = {
     NO_ANSWER: "start it, or repair the network",
-    NO_JETSTREAM: "start those that are away: most must be there",
+    NO_JETSTREAM: "start those that are away: most must be there; if a disk is full, make room and restart its server",
 }
 HELP: Final = {
     "variantbus_cluster_stream_messages": "Messages in a stream of the cluster.",
@@ -31,13 +31,18 @@ HELP: Final = {
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """A server that clients are told of. `syncs` is whether it writes through at once, None where nobody told."""
+    """A server that clients are told of.
+
+    Its monitoring tells whether it `syncs`, which is to write through at once, and why it is `unwell`; None and "" are
+    where nobody told.
+    """
 
     address: str
     name: str = ""
     version: str = ""
     problem: str = NO_ANSWER  # empty if it answers
     syncs: bool | None = None
+    unwell: str = ""
 
 
 class Replica(Struct, frozen=True, kw_only=True):
@@ -139,6 +144,12 @@ def _server_away(view: View, _: View) -> Iterator[str]:
             yield f"{one.address}: {one.problem}; {START[one.problem]}"
 
 
+def _server_unwell(view: View, _: View) -> Iterator[str]:
+    for one in view.servers:
+        if one.unwell:
+            yield f"{one.name or one.address} says: {one.unwell}; if its disk is full, make room and restart it"
+
+
 def _without_streams(view: View, _: View) -> Iterator[str]:
     missing = [name for name in NEEDED if name not in {one.name for one in view.streams}]
     if missing and answers(view):
@@ -217,6 +228,7 @@ _CONDITIONS: Final[tuple[Condition, ...]] = (
     _stream_without_leader,
     _without_streams,
     _server_away,
+    _server_unwell,
     _copy_away,
     _copy_stuck,
     _not_synced,

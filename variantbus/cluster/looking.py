@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -28,7 +29,6 @@ LEADER, RUNNERS = f"KV_{names.LEADER}", f"KV_{names.RUNNERS}"
 BUCKETS: Final = (LEADER, RUNNERS, f"OBJ_{names.PICTURES}", f"OBJ_{names.SNAPSHOTS}")
 STREAMS: Final = (names.ENDS, names.JOBS, names.LEDGER, *BUCKETS)
 QUESTIONS: Final = 5  # at most, one after the other
-Synced = Mapping[str, bool]  # by the name of a server: whether it writes through at once
 
 
 def look(access: Access, monitors: Iterable[str], seconds: float) -> tuple[View, View]:
@@ -45,8 +45,11 @@ def look(access: Access, monitors: Iterable[str], seconds: float) -> tuple[View,
             connections[address] = connection
         until = time.monotonic() + seconds
         servers = [_server(one, connection, until) for one, connection in connections.items()]
-        synced = dict(found for one in monitors for found in _synced(one, seconds))
-        servers = [replace(one, syncs=synced.get(one.name)) for one in servers]
+        watched = {found.name: found for one in monitors if (found := _watched(one, seconds))}
+        servers = [
+            replace(one, syncs=found.syncs, unwell=found.unwell) if (found := watched.get(one.name)) else one
+            for one in servers
+        ]
         before = _looked(servers, connections, seconds)
         if not before.streams or not needs_another_look(before):
             return before, before
@@ -160,11 +163,24 @@ def _consumer(info: ConsumerInfo) -> Consumer:
     )
 
 
-def _synced(monitor: str, seconds: float) -> Iterable[tuple[str, bool]]:
-    """Yield the name of a server, and whether it writes through at once, as its monitoring tells."""
+def _watched(monitor: str, seconds: float) -> Server | None:
+    """Return what the monitoring of a server tells: its name, whether it writes through, and whether it is well."""
     try:
-        with urllib.request.urlopen(f"{monitor.rstrip('/')}/varz", timeout=seconds) as reply:  # noqa: S310 - the user's own
-            told = json.load(reply)
-        yield told["server_name"], bool(told["jetstream"]["config"].get("sync_always", False))
+        told = _told(f"{monitor.rstrip('/')}/varz", seconds)
+        health = _told(f"{monitor.rstrip('/')}/healthz", seconds)
+        syncs = bool(told["jetstream"]["config"].get("sync_always", False)) if "config" in told["jetstream"] else None
+        unwell = "" if health.get("status") == "ok" else str(health.get("error", "it is not well"))
+        return Server(address="", name=told["server_name"], syncs=syncs, unwell=unwell)
     except (OSError, ValueError, KeyError, TypeError):
-        return
+        return None
+
+
+def _told(url: str, seconds: float) -> dict[str, Any]:
+    """Return what a server tells; with an error it says why it is not well."""
+    try:
+        reply = urllib.request.urlopen(url, timeout=seconds)  # noqa: S310 - the user's own
+    except urllib.error.HTTPError as error:
+        reply = error
+    with reply:
+        found: dict[str, Any] = json.load(reply)
+        return found
