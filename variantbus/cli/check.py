@@ -1,7 +1,8 @@
 """`variantbus check`: the health of each process, for people and for monitors."""
 
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import click
 from msgspec import Struct
@@ -21,8 +22,33 @@ from variantbus.client.health import Health, ask
 from variantbus.reports.health import MIB, Readings, Thresholds
 from variantbus.reports.text import count_text
 
+F = TypeVar("F", bound=Callable[..., Any])
 UP: Final = "variantbus_up"
 UP_HELP: Final = "1 if the process answered this check."
+
+
+def report_options(what: str) -> Callable[[F], F]:
+    """Return what adds `--timeout`, `--format` and `--json` to a command that waits for each of something."""
+
+    def add(command: F) -> F:
+        style = click.option(
+            "--format",
+            "style",
+            type=click.Choice(["text", "json", "prometheus"]),
+            default="text",
+            show_default=True,
+            help="What to print; prometheus is the text format that it scrapes.",
+        )
+        timeout = click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            default=REQUEST_SECONDS,
+            show_default=True,
+            help=f"Seconds to wait for each {what}.",
+        )
+        return timeout(style(json_option(command)))
+
+    return add
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -50,22 +76,7 @@ class Report(Struct, frozen=True, kw_only=True):
     show_default=True,
     help="MiB that must be free on the disk of a log.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=REQUEST_SECONDS,
-    show_default=True,
-    help="Seconds to wait for each process.",
-)
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json", "prometheus"]),
-    default="text",
-    show_default=True,
-    help="What to print; prometheus is the text format that it scrapes.",
-)
-@json_option
+@report_options("process")
 @runner_option
 @learning_option
 @keys_option
@@ -178,6 +189,8 @@ def _row(one: Health) -> list[str]:
         return [one.service, one.address, one.version or "-", "-", "-", "-", "-", "-", told]
     size = {labels["part"]: size for labels, size in readings.all("variantbus_database_bytes")}
     now = [f"{count} {labels['state']}" for labels, count in readings.all("variantbus_jobs")]
+    if tickets := readings.get("variantbus_cluster_tickets"):
+        now.append(f"{tickets:.0f} of the cluster")
     now += [f"{lag} behind {labels['publisher']}" for labels, lag in readings.all("variantbus_consumer_lag_events")]
     return [
         one.service,

@@ -11,9 +11,8 @@ from bus.cluster.access import Access
 from bus.console.options import cluster_option
 from bus.console.process import EXIT_USAGE, fail, user_errors
 from bus.console.table import Column, Table
-from bus.transport.client import REQUEST_SECONDS
-from variantbus.cli.check import as_prometheus, exit_status, print_problems
-from variantbus.cli.output import json_option, json_text, print_table
+from variantbus.cli.check import as_prometheus, exit_status, print_problems, report_options
+from variantbus.cli.output import json_text, print_table
 from variantbus.client.health import Health
 from variantbus.cluster.judging import View, answers, metrics_of, problems_of
 from variantbus.cluster.looking import look
@@ -38,22 +37,7 @@ class Report(Struct, frozen=True, kw_only=True):
     multiple=True,
     help="Monitoring of a server, such as http://127.0.0.1:8222, which tells whether it writes through; repeatable.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0, min_open=True),
-    default=REQUEST_SECONDS,
-    show_default=True,
-    help="Seconds to wait for each server.",
-)
-@click.option(
-    "--format",
-    "style",
-    type=click.Choice(["text", "json", "prometheus"]),
-    default="text",
-    show_default=True,
-    help="What to print; prometheus is the text format that it scrapes.",
-)
-@json_option
+@report_options("server")
 @cluster_option
 def check(*, monitors: tuple[str, ...], timeout: float, style: str, as_json: bool, cluster: Access | None) -> None:
     """Check a cluster: its servers, streams, copies and jobs, who leads, and which runners are there.

@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -103,7 +104,7 @@ def is_healthy(node: Node) -> bool:
     except urllib.error.HTTPError as error:
         error.close()
         return False
-    except OSError:
+    except (OSError, HTTPException):  # it does not run, or something else has its port
         return False
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import logging
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from http.client import HTTPException
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -17,7 +19,7 @@ from nats.js.errors import NotFoundError
 from bus.cluster import names
 from bus.cluster.access import Access
 from bus.cluster.connection import Connection
-from bus.cluster.errors import ClusterError
+from bus.cluster.errors import ClusterError, told
 from bus.cluster.faults import FAULTS, asked
 from bus.protocol.topics import decode_token
 from variantbus.cluster.judging import NO_JETSTREAM, Consumer, Replica, Server, Stream, View, needs_another_look
@@ -29,10 +31,11 @@ LEADER, RUNNERS = f"KV_{names.LEADER}", f"KV_{names.RUNNERS}"
 BUCKETS: Final = (LEADER, RUNNERS, f"OBJ_{names.PICTURES}", f"OBJ_{names.SNAPSHOTS}")
 STREAMS: Final = (names.ENDS, names.JOBS, names.LEDGER, *BUCKETS)
 QUESTIONS: Final = 5  # at most, one after the other
+logger = logging.getLogger(__name__)
 
 
 def look(access: Access, monitors: Iterable[str], seconds: float) -> tuple[View, View]:
-    """Return how a cluster is and how it was some seconds before; nobody is waited for longer than `seconds`.
+    """Return how a cluster is and how it was some seconds before; no answer is waited for longer than `seconds`.
 
     Raises:
         ClusterRefusedError: credentials or certificates cannot be read.
@@ -62,8 +65,8 @@ def _server(address: str, connection: Connection, until: float) -> Server:
         connection.run(connection.ready(), max(0.1, until - time.monotonic()))
     except ClusterError:
         return Server(address=address)
-    told: dict[str, Any] = connection.client._server_info  # noqa: SLF001 - nats-py tells the version alone
-    return Server(address=address, name=told.get("server_name", ""), version=told.get("version", ""), problem="")
+    info: dict[str, Any] = connection.client._server_info  # noqa: SLF001 - nats-py tells the version alone
+    return Server(address=address, name=info.get("server_name", ""), version=info.get("version", ""), problem="")
 
 
 def _looked(servers: Sequence[Server], connections: Mapping[str, Connection], seconds: float) -> View:
@@ -114,14 +117,9 @@ async def _leads(js: JetStreamContext) -> str | None:
     """Return the name and the address of the learning service that leads."""
     try:
         message = await js.get_last_msg(LEADER, f"$KV.{names.LEADER}.>")
-        told = json.loads(message.data or b"")
-        return f"{told['name']} ({told['control']})"
-    except (
-        *FAULTS,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # nobody, or the mark of one that has ended
+        leader = json.loads(message.data or b"")
+        return f"{leader['name']} ({leader['control']})"
+    except (*FAULTS, ValueError, KeyError, TypeError):  # nobody, or the mark of one that has ended
         return None
 
 
@@ -166,16 +164,18 @@ def _consumer(info: ConsumerInfo) -> Consumer:
 def _watched(monitor: str, seconds: float) -> Server | None:
     """Return what the monitoring of a server tells: its name, whether it writes through, and whether it is well."""
     try:
-        told = _told(f"{monitor.rstrip('/')}/varz", seconds)
-        health = _told(f"{monitor.rstrip('/')}/healthz", seconds)
-        syncs = bool(told["jetstream"]["config"].get("sync_always", False)) if "config" in told["jetstream"] else None
+        found = _answer(f"{monitor.rstrip('/')}/varz", seconds)
+        health = _answer(f"{monitor.rstrip('/')}/healthz", seconds)
+        jetstream = found["jetstream"]
+        syncs = bool(jetstream["config"].get("sync_always", False)) if "config" in jetstream else None
         unwell = "" if health.get("status") == "ok" else str(health.get("error", "it is not well"))
-        return Server(address="", name=told["server_name"], syncs=syncs, unwell=unwell)
-    except (OSError, ValueError, KeyError, TypeError):
+        return Server(address="", name=found["server_name"], syncs=syncs, unwell=unwell)
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
+        logger.warning("%s does not tell how a server is: %s", monitor, told(error))
         return None
 
 
-def _told(url: str, seconds: float) -> dict[str, Any]:
+def _answer(url: str, seconds: float) -> dict[str, Any]:
     """Return what a server tells; with an error it says why it is not well."""
     try:
         reply = urllib.request.urlopen(url, timeout=seconds)  # noqa: S310 - the user's own
