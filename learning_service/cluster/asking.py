@@ -149,8 +149,9 @@ class Answerer:
         return await self._connection.client.subscribe(names.ASK, cb=self._take)
 
     async def _unsubscribe(self) -> None:
-        if self._subscription.done() and not self._connection.client.is_closed:
-            await self._subscription.result().unsubscribe()
+        subscription = await asyncio.wrap_future(self._subscription)
+        if not self._connection.client.is_closed:
+            await subscription.unsubscribe()
 
     async def _take(self, message: Msg) -> None:
         self._loop.call(partial(self._begin, message))

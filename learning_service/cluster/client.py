@@ -26,6 +26,7 @@ from bus.contracts.jobs import (
 from bus.contracts.messages import JobCompleted
 from bus.contracts.outputs import OutputRemoveParams, OutputRemoveReply
 from bus.contracts.pipeline_specs import check_config, find_stage
+from bus.eventlog.errors import StorageError
 from bus.protocol.control import ControlError
 from bus.protocol.frames import encode
 from bus.protocol.validation import InvalidInputError, decode
@@ -113,6 +114,8 @@ class ClusterClient:
         except ClusterError as error:
             text = f"the cluster does not answer: {error}; do its servers run?"
             answer = partial(on_error, ControlError("unavailable", text))
+        except StorageError as error:  # of our own file, in which jobs are looked up
+            answer = partial(on_error, ControlError("unavailable", str(error)))
         if not self._closed:
             answer()
 

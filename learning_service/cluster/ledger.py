@@ -8,7 +8,7 @@ from typing import Final
 
 import nats
 from nats.js.api import Header
-from nats.js.errors import APIError, NoStreamResponseError
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from bus.cluster import names
 from bus.cluster.connection import Connection
@@ -101,11 +101,10 @@ class Ledger:
                     names.ENTRY, message, timeout=ANSWER_SECONDS, stream=names.LEDGER, headers=headers
                 )
             except APIError as error:
-                if error.err_code in WRONG_SEQUENCE:
-                    if await self._is_there(message, last + 1):
-                        return last + 1
-                    raise
-                if time.monotonic() > until:
+                stored = await self._stored(last + 1) if error.err_code in WRONG_SEQUENCE else None
+                if stored == message:  # though its answer was lost
+                    return last + 1
+                if stored is not None or time.monotonic() > until:
                     raise
             except (NoStreamResponseError, nats.errors.Error, TimeoutError):
                 if time.monotonic() > until:
@@ -114,7 +113,9 @@ class Ledger:
                 return int(ack.seq)
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _is_there(self, message: bytes, sequence: int) -> bool:
-        """Return whether a message was stored at a place, though its answer was lost."""
-        stored = await self._connection.js.get_msg(names.LEDGER, sequence)
-        return stored.data == message
+    async def _stored(self, sequence: int) -> bytes | None:
+        """Return the message at a place; None if it is still on its way from the server that leads to the others."""
+        try:
+            return (await self._connection.js.get_msg(names.LEDGER, sequence)).data
+        except NotFoundError:
+            return None

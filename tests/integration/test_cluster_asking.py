@@ -16,7 +16,7 @@ from bus.transport.steps import Steps, complete
 from learning_service.cluster import asking
 from learning_service.cluster.asking import Answerer, Asker
 from tests.support.clusters import connected
-from tests.support.helpers import PATIENCE, TIME_FACTOR
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.nats_servers import NatsServers
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -116,3 +116,18 @@ def test_without_a_leader_the_answer_is_a_sentence(nats: NatsServers, monkeypatc
             steps.send(None)
         with pytest.raises(ControlError, match="no learning service leads now"):
             ask(one, "content", {"count": 1})
+
+
+def test_who_leads_no_more_hears_no_question(nats: NatsServers) -> None:
+    """Also if that is before it has begun to listen."""
+    with connected(nats.url) as client:
+        client.run(client.connection.ready())
+        heard = client.connection.client._subs
+        before, loop = len(heard), Loop()
+        try:
+            answerer = Answerer(client.connection, loop, MethodServer())
+            answerer.close()
+            answerer._subscription.result(PATIENCE * TIME_FACTOR)
+            wait_until(lambda: len(heard) == before, what="no subscription")
+        finally:
+            loop.close()

@@ -8,6 +8,7 @@ import pytest
 
 from bus.cluster import names
 from bus.contracts.jobs import CancelReply, JobCheckReply, JobRequest, JobView, PipelinesReply, SubmitReply
+from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.protocol.control import ControlError, InfoReply
 from bus.transport.loop import Loop
@@ -128,3 +129,15 @@ def test_servers_that_do_not_answer_are_unavailable(nats: NatsServers, cluster: 
             ask(method, params, timeout=0.2)
         assert caught.value.code == "unavailable"
     nats.heal()
+
+
+def test_a_file_that_cannot_be_read_now_is_told(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends no service; whoever has asked tries again."""
+
+    def full(*_: object) -> None:
+        raise StorageError("another process writes")
+
+    monkeypatch.setattr(LearningStore, "peek", full)
+    with pytest.raises(ControlError, match="another process writes") as refused:
+        ask("job.cancel", {"experiment_id": "exp"}, CancelReply)
+    assert refused.value.code == "unavailable"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from bus.cluster import names
 from bus.cluster.tail import Stored, StreamLostError, created_at, follow
@@ -154,7 +155,7 @@ def test_two_who_begin_at_once_are_one_who_leads(nats: NatsServers, tmp_path: Pa
 def test_an_entry_whose_answer_was_lost_is_there_once(
     nats: NatsServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is sent again, and refused, as it is there already."""
+    """It is sent again, and refused, as it is there already, or on its way from one server to the others."""
     with machines(nats, tmp_path) as (leader, other):
         ledger = leader.lead()
         publish: Callable[..., Any] = leader.client.js.publish
@@ -167,12 +168,23 @@ def test_an_entry_whose_answer_was_lost_is_there_once(
                 raise TimeoutError
             return ack
 
+        stored: Callable[..., Any] = leader.client.js.get_msg
+        early: list[object] = []
+
+        async def slow(*arguments: Any) -> Any:
+            if not early:
+                early.append(arguments)
+                raise NotFoundError
+            return await stored(*arguments)
+
         monkeypatch.setattr(leader.client.js, "publish", lossy)
+        monkeypatch.setattr(leader.client.js, "get_msg", slow)
         leader.add(b"one")
         leader.add(b"two")
         other.follow(ledger.sequence)
 
         assert lost
+        assert early
         assert ledger.sequence == 3
         assert other.contents() == leader.contents()
 
