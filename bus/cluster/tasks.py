@@ -25,6 +25,15 @@ async def within(seconds: float | None, work: Coroutine[Any, Any, R]) -> R:
     return await asyncio.wait_for(begin(work), seconds)
 
 
+async def together(*works: Coroutine[Any, Any, Any]) -> None:
+    """Do work side by side until all of it has ended, or this is cancelled: then all of it is."""
+    begun = [begin(work) for work in works]
+    try:
+        await asyncio.wait(begun)
+    finally:
+        await end(lambda: begun)
+
+
 async def end(tasks: Callable[[], Iterable[asyncio.Task[Any]]]) -> None:
     """Cancel tasks, also those that come meanwhile, and wait until they have ended; some never do.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol, TypeVar
 
-from bus.cluster import streams
+from bus.cluster import streams, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError, told
 from bus.eventlog.errors import ReplicationError
@@ -148,9 +148,8 @@ class Node:
             answerer = Answerer(self._connection, loop, service.publisher.methods)
             service.publisher.metrics.add(lambda: _points(1, ledger.sequence), HELP)
             copies = snapshots.keep(self._connection, self._path, lead.place.created, at_once=self._is_migrated)
-            copying, self._is_migrated = self._connection.submit(copies), False
-            keeping = self._connection.submit(self._keep_streams(loop))
-            self._has_led = True
+            caring = self._connection.submit(tasks.together(copies, self._keep_streams(loop)))
+            self._is_migrated, self._has_led = False, True
             try:
                 try:
                     loop.run()
@@ -160,8 +159,7 @@ class Node:
                 _drain(loop)
             finally:
                 logger.info("this learning service leads no more")
-                copying.cancel()
-                keeping.cancel()
+                caring.cancel()
                 with suppress(ReplicationError):
                     service.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import logging
+import secrets
 import shutil
 import sqlite3
 import zlib
@@ -15,7 +16,7 @@ from nats.js.api import StreamState
 from nats.js.errors import NotFoundError
 from nats.js.object_store import ObjectStore
 
-from bus.cluster import names
+from bus.cluster import names, tasks
 from bus.cluster.connection import Connection
 from bus.cluster.errors import told
 from bus.cluster.faults import FAULTS
@@ -26,6 +27,7 @@ from learning_service.cluster.places import SQL
 
 LEDGER_BYTES: Final = 64 << 20  # of the ledger behind the newest copy
 CHECK_SECONDS: Final = 10.0
+LIST_SECONDS: Final = 20.0
 KEPT: Final = 2
 LEVEL: Final = 1
 FAILURES: Final = (*FAULTS, EOFError, zlib.error, LogError, sqlite3.Error)  # a copy may be damaged, too
@@ -48,7 +50,8 @@ async def stored(js: JetStreamContext, created: int) -> list[Snapshot]:
     """Return the copies of a ledger that are there, oldest first."""
     bucket: ObjectStore = await js.object_store(names.SNAPSHOTS)
     try:
-        found = await bucket.list(ignore_deletes=True)
+        # by a consumer, which would say nothing if its server died
+        found = await tasks.within(LIST_SECONDS, bucket.list(ignore_deletes=True))
     except NotFoundError:
         return []
     parts = [one.name.split("-") for one in found if one.name and not one.deleted]
@@ -82,7 +85,10 @@ async def take(js: JetStreamContext, path: Path) -> None:
         LogError, OSError: the file cannot be copied.
         APIError, NoStreamResponseError, TimeoutError, nats.errors.Error: the cluster does not answer.
     """
-    packed = path.with_name(f"{path.name}.snapshot.gz")
+    for left in path.parent.glob(f"{path.name}.snapshot*"):  # by a process that was killed
+        left.unlink(missing_ok=True)
+    # another name each time: a thread that copies is not ended with what has begun it
+    packed = path.with_name(f"{path.name}.snapshot-{secrets.token_hex(4)}.gz")
     try:
         snapshot = await asyncio.to_thread(_make, path, packed)
         bucket: ObjectStore = await js.object_store(names.SNAPSHOTS)
@@ -116,8 +122,7 @@ async def download(js: JetStreamContext, snapshot: Snapshot, target: Path) -> No
 
 
 def _make(path: Path, packed: Path) -> Snapshot:
-    copy = path.with_name(f"{path.name}.snapshot")
-    copy.unlink(missing_ok=True)
+    copy = packed.with_suffix(".db")
     try:
         back_up(path, copy)
         with closing(sqlite3.connect(copy)) as db:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -123,3 +124,28 @@ def test_work_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
         await task
 
     asyncio.run(end())
+
+
+def test_works_that_are_done_together_end_together() -> None:
+    """When they are cancelled, also one that takes that for something else: it would go on beside the next ones."""
+    ended: list[str] = []
+
+    async def care(name: str, deafness: int) -> None:
+        for _ in range(deafness):
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    async def end() -> None:
+        task = asyncio.ensure_future(tasks.together(care("deaf", 2), care("good", 0)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(end())
+    assert sorted(ended) == ["deaf", "good"]
