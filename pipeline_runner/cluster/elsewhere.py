@@ -3,12 +3,14 @@
 <root>/.cluster/<2 hex>/<sha256>.<media type, percent-encoded>
 """
 
+import asyncio
 import logging
 import os
 import secrets
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from bus.cluster import pictures
@@ -31,11 +33,12 @@ logger = logging.getLogger(__name__)
 class Elsewhere:
     """A cache in the output folder. All but the fetching belongs to the loop's thread."""
 
-    def __init__(self, link: Link, outputs: Outputs, most: int = KEPT_BYTES) -> None:
+    def __init__(self, link: Link, outputs: Outputs) -> None:
         """Use a folder below the output folder; what was being fetched at the last stop goes."""
-        self._link, self._outputs, self._most = link, outputs, most
+        self._link, self._outputs = link, outputs
         self._root = root = outputs.root
         self._fetching: dict[str, Future[str | None]] = {}
+        self._bytes: int | None = None  # of all files; None until they were counted, which may take seconds
         for path in (root / FOLDER).glob("*/.*"):
             path.unlink(missing_ok=True)
 
@@ -95,22 +98,32 @@ class Elsewhere:
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-        self._trim()
+        await self._make_room(picture.bytes)
         return target.relative_to(self._root).as_posix()
 
-    def _trim(self) -> None:
-        """Remove the files that were asked for longest ago, if there are too many bytes."""
-        found = [(one.stat(), one) for one in (self._root / FOLDER).glob("*/*") if not one.name.startswith(".")]
+    async def _make_room(self, added: int) -> None:
+        """Note what was added, and let files go once there are too many bytes; other work goes on meanwhile."""
+        self._bytes = None if self._bytes is None else self._bytes + added
+        if self._bytes is None or self._bytes > KEPT_BYTES:
+            self._bytes = await asyncio.to_thread(self._trimmed)
+
+    def _trimmed(self) -> int:
+        """Remove the files that were asked for longest ago, if there are too many bytes; return how many are left."""
+        found: list[tuple[os.stat_result, Path]] = []
+        for one in (self._root / FOLDER).glob("*/[!.]*"):
+            with suppress(FileNotFoundError):  # a sweep may have taken it
+                found.append((one.stat(), one))
         size = sum(status.st_size for status, _ in found)
-        if size <= self._most:
-            return
+        if size <= KEPT_BYTES:
+            return size
         found.sort(key=lambda pair: pair[0].st_mtime_ns)
         for status, path in found[:-1]:  # the newest is what somebody asks for now
-            if size <= LEFT * self._most:
+            if size <= LEFT * KEPT_BYTES:
                 break
             path.unlink(missing_ok=True)
             size -= status.st_size
         logger.info("pictures of other runners were removed that nobody has asked for lately")
+        return size
 
 
 def _media_type(path: str) -> str:

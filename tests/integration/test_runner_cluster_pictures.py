@@ -87,7 +87,7 @@ def test_the_pictures_of_others_take_a_bounded_place(cluster: Cluster, monkeypat
     hashes = [paint(cluster, name) for name in ("a", "bb", "ccc")]
     originals = [picture(maker, one) for one in hashes]
     maker.stop()
-    monkeypatch.setattr(elsewhere.Elsewhere.__init__, "__defaults__", (len(originals[0]) + len(originals[1]),))
+    monkeypatch.setattr(elsewhere, "KEPT_BYTES", len(originals[0]) + len(originals[1]))
     other = cluster.runner()
     wait_until(lambda: other.metric("connected") == 1, what="a connection")
     for _ in range(2):
@@ -95,6 +95,27 @@ def test_the_pictures_of_others_take_a_bounded_place(cluster: Cluster, monkeypat
     kept = [path.name[:64] for path in (other.folder / "outputs" / elsewhere.FOLDER).glob("*/*")]
     assert hashes[2] in kept
     assert len(kept) < len(hashes)
+
+
+def test_the_pictures_of_others_are_counted_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a million, and a second in which the cluster does not hear of our jobs is long."""
+    counts: list[int] = []
+    trimmed = elsewhere.Elsewhere._trimmed
+
+    def counted(one: elsewhere.Elsewhere) -> int:
+        counts.append(trimmed(one))
+        return counts[-1]
+
+    monkeypatch.setattr(elsewhere.Elsewhere, "_trimmed", counted)
+    maker = cluster.runner()
+    hashes = [paint(cluster, name) for name in ("a", "bb", "ccc")]
+    other = cluster.runner()
+    wait_until(lambda: other.metric("connected") == 1, what="a connection")
+    sizes = [len(picture(other, one)) for one in hashes]
+    assert counts == sizes[:1]
+    assert other.thread.service._cluster
+    assert other.thread.service._cluster.pictures._bytes == sum(sizes)
+    maker.stop()
 
 
 def test_a_file_that_is_gone_or_damaged_here_is_fetched(cluster: Cluster) -> None:
