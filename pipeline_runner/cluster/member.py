@@ -17,7 +17,7 @@ from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.metrics import Point
-from bus.transport.loop import Loop
+from bus.transport.loop import Loop, Timer
 from pipeline_runner.cluster import outbox, worker
 from pipeline_runner.cluster.announcer import Announcer
 from pipeline_runner.cluster.elsewhere import Elsewhere
@@ -63,6 +63,7 @@ class Member:
         self._is_ready = self._was_connected = False
         self._has_asked = False  # for the streams
         self._is_looking = False  # for the streams
+        self._next_look: Timer | None = None
 
     def open(self, service: JobService) -> None:
         """Take over what is owed, before anything ends in the queue.
@@ -174,7 +175,9 @@ class Member:
             self._has_asked = True
             self._is_ready = False
             self._worker.pause()
-        self._loop.later(STREAMS_SECONDS, self._look_for_streams)
+        if self._next_look:  # there is one, however many fetches have failed meanwhile
+            self._next_look.cancel()
+        self._next_look = self._loop.later(STREAMS_SECONDS, self._look_for_streams)
 
     def _begin(self) -> None:
         station, service = self._station, self._service

@@ -8,6 +8,7 @@ from nats.js.errors import NoKeysError
 from nats.js.kv import KeyValue
 
 from bus.cluster import names
+from bus.cluster.errors import ClusterError
 from bus.cluster.messages import Announcement, unpack
 from bus.contracts.jobs import SubmitParams, SubmitReply
 from tests.support.cluster_runners import Cluster, gated
@@ -190,3 +191,19 @@ def test_jobs_of_experiments_come_from_the_cluster_alone(cluster: Cluster) -> No
     ask(runner.thread, "job.submit", SubmitParams(jobs=[alone]), SubmitReply)
     wait_for(runner.thread, "alone", "completed")
     assert cluster.count(names.ENDS) == 0
+
+
+def test_a_runner_whose_fetches_fail_looks_once_at_a_time(cluster: Cluster) -> None:
+    """Each that failed began another row of looks, in an outage of hours thousands."""
+    runner = cluster.runner()
+    wait_until(lambda: runner.metric("connected") == 1, what="a connection")
+    member = runner.thread.service._cluster
+    assert member
+
+    def looks() -> int:
+        for _ in range(5):
+            member._looked(ClusterError("no leader"))
+        timers = [timer for _, _, timer in runner.thread.service._loop._timers]
+        return sum(timer.callback == member._look_for_streams and not timer.cancelled for timer in timers)
+
+    assert runner.thread.call(looks) == 1
