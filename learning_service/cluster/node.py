@@ -194,8 +194,10 @@ class Node:
     def _restore(self, restore: Restore) -> None:
         """Replace the file by a copy; what was there stays beside it."""
         path = self._path
-        level = logging.WARNING if restore.had_events else logging.INFO
-        logger.log(level, "%s is made anew from the cluster: %s", path, restore.why)
+        if restore.had_events:
+            logger.warning("%s is made anew from the cluster: %s", path, restore.why)
+        else:
+            logger.info("%s is filled from the cluster", path)
         self._restored += 1
         new = path.with_name(f"{path.name}.restoring")
         if restore.snapshot:

@@ -51,6 +51,7 @@ def test_who_stands_by_takes_over_with_the_same_state(workspace: Workspace, nats
     first.wait_to_lead()
     second = LearningNode(workspace, nats, tmp_path / "second")
     wait_for_all(first, second)
+    assert "is filled from the cluster" in second.process.errors()
     rename(second, experiment, "asked at the one that stands by")
     assert view_of(first, experiment).experiment_name == "asked at the one that stands by"
     wait_for_all(first, second)
