@@ -7,11 +7,12 @@ from typing import Final
 import pytest
 
 from bus.cluster import names
+from bus.protocol.control import MetricsReply
 from tests.support.cluster_cast import BEYOND_ACK_SECONDS
 from tests.support.cluster_services import ClusterServices, Shape
-from tests.support.helpers import TIME_FACTOR
+from tests.support.helpers import TIME_FACTOR, wait_until
 from tests.support.nats_network import Network, Way
-from tests.support.workspace import Workspace
+from tests.support.workspace import ServiceProcess, Workspace
 
 SHAPE: Final = Shape(1, (0.05, 0.2, 0.5, 1.0, 2.0), 4)
 CUT_SECONDS: Final = 8.0  # longer than it takes anybody to notice
@@ -39,6 +40,12 @@ def services(workspace: Workspace, network: Network) -> Iterator[ClusterServices
 def leader_of(services: ClusterServices) -> str:
     """Return the name of the learning service that leads."""
     return services.leading() or "learning-0"
+
+
+def fenced(runner: ServiceProcess) -> float:
+    """Return how many ends of a runner were refused, as its jobs had ended elsewhere."""
+    metrics = runner.ask("metrics", {}, MetricsReply).metrics
+    return next(one.samples[0].value for one in metrics if one.name == "variantbus_cluster_ends_fenced_total")
 
 
 def cut(network: Network, services: ClusterServices, victim: str, way: Way) -> None:
@@ -78,4 +85,5 @@ def test_a_runner_that_is_cut_off_for_longer_than_its_jobs_are_kept_for_it(
     network.mend()
     services.recover()
     services.drain(DRAIN_SECONDS)
+    wait_until(lambda: fenced(services.services["runner-0"]), what="ends that are refused")
     services.check_all()
