@@ -39,6 +39,18 @@ def test_a_server_is_told_of_by_the_name_in_its_certificate() -> None:
     assert '\n  advertise: "10.0.0.3:6222"\n' in third
 
 
+def test_an_address_of_ipv6_is_told_from_the_port_behind_it() -> None:
+    """Nobody could read where the one ends."""
+    nodes = nodes_of(["2001:db8::1", "::1", "c"], PORTS)
+    first, second, third = (server_text(node, nodes, "/data", CERTIFICATES, USERS) for node in nodes)
+
+    assert 'listen: "[2001:db8::1]:4222"' in first
+    assert 'http: "127.0.0.1:8222"' in first
+    assert 'http: "[::1]:8222"' in second
+    assert "nats://[2001:db8::1]:6222" in third
+    assert '"tls://[::1]:4222"' in client_text(ROLES[0], nodes)
+
+
 def test_a_lone_server_has_no_routes() -> None:
     """It is no member of a cluster, and has TLS all the same."""
     (node,) = nodes_of(["a"], PORTS)

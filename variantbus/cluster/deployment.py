@@ -93,16 +93,19 @@ def write_deployment(folder: Path, nodes: Sequence[Node], store: str, certificat
 
 
 def _node(host: str, ports: Ports) -> Node:
+    reached = host
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         listened, watched = EVERY_INTERFACE, LOOPBACK
     else:
-        listened, watched = str(address), str(address) if address.is_loopback else LOOPBACK
+        if isinstance(address, ipaddress.IPv6Address):
+            reached = f"[{address}]"  # a port comes behind it
+        listened, watched = reached, reached if address.is_loopback else LOOPBACK
     return Node(
         name=host,
         host=listened,
-        reached=host,
+        reached=reached,
         client=ports.client,
         route=ports.route,
         monitor=ports.monitor,
