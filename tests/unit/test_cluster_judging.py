@@ -17,6 +17,7 @@ from variantbus.cluster.judging import (
     metrics_of,
     needs_another_look,
     problems_of,
+    with_heads,
 )
 from variantbus.reports.health import NOT_ANSWERING
 
@@ -71,6 +72,16 @@ SICK: Final = {
     "cluster_no_leader": (replace(HEALTHY, leads=None), "no learning service leads"),
     "cluster_no_runner": (replace(HEALTHY, runners=()), "3 jobs wait, and no runner has announced itself"),
 }
+
+
+def test_a_copy_is_as_far_as_its_own_server_says() -> None:
+    """Whoever leads the stream takes it for current; a server that tells nothing, or has more, changes nothing."""
+    seen = with_heads(HEALTHY, {"b": {"JOBS": 2, "ENDS": 5}, "c": {"JOBS": 6}})
+    assert seen.streams[0].replicas == (replace(COPIES[0], current=False, lag=3), COPIES[1])
+    assert seen.streams[1:] == HEALTHY.streams[1:]
+    assert needs_another_look(seen)
+    (problem,) = problems_of(seen, seen)
+    assert (problem.code, "JOBS (3 messages)" in problem.detail) == ("cluster_copy_stuck", True)
 
 
 def test_a_healthy_cluster_has_no_problems() -> None:

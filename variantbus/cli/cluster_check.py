@@ -35,7 +35,7 @@ class Report(Struct, frozen=True, kw_only=True):
     "--monitor",
     "monitors",
     multiple=True,
-    help="Monitoring of a server, such as http://127.0.0.1:8222, which tells whether it writes through; repeatable.",
+    help="Monitoring of a server, such as http://127.0.0.1:8222, which tells how its copies are; repeatable.",
 )
 @report_options("server")
 @cluster_option

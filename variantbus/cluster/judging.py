@@ -1,9 +1,10 @@
 """What a cluster looks like, and what is wrong with it: pure functions, each condition with its code."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bus.protocol.control import Labels, Metric, Number, Sample
 from variantbus.reports.health import NOT_ANSWERING, Problem
@@ -105,6 +106,20 @@ def problems_of(view: View, before: View) -> list[Problem]:
 def answers(view: View) -> bool:
     """Return whether any server answers, and has a JetStream that does."""
     return any(not one.problem for one in view.servers)
+
+
+def with_heads(view: View, heads: Mapping[str, Mapping[str, int]]) -> View:
+    """Return a view with what servers tell of their own copies, by server and stream.
+
+    The leader of a stream knows what a copy was sent. It takes one for current that has lost what it had stored.
+    """
+
+    def seen(stream: Stream, copy: Replica) -> Replica:
+        behind = stream.head - heads.get(copy.server, {}).get(stream.name, stream.head)
+        return replace(copy, current=copy.current and behind <= 0, lag=max(copy.lag, behind))
+
+    streams = [replace(one, replicas=tuple(seen(one, copy) for copy in one.replicas)) for one in view.streams]
+    return replace(view, streams=tuple(streams))
 
 
 def needs_another_look(view: View) -> bool:

@@ -22,7 +22,16 @@ from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError, told
 from bus.cluster.faults import FAULTS, asked
 from bus.protocol.topics import decode_token
-from variantbus.cluster.judging import NO_JETSTREAM, Consumer, Replica, Server, Stream, View, needs_another_look
+from variantbus.cluster.judging import (
+    NO_JETSTREAM,
+    Consumer,
+    Replica,
+    Server,
+    Stream,
+    View,
+    needs_another_look,
+    with_heads,
+)
 
 BETWEEN_SECONDS: Final = 2.0  # from one look to the next one, in which a copy catches up, or not
 SILENT_SECONDS: Final = 5.0  # in which a copy that is there answers five times
@@ -48,16 +57,19 @@ def look(access: Access, monitors: Iterable[str], seconds: float) -> tuple[View,
             connections[address] = connection
         until = time.monotonic() + seconds
         servers = [_server(one, connection, until) for one, connection in connections.items()]
-        watched = {found.name: found for one in monitors if (found := _watched(one, seconds))}
+        watched, told_by = {}, {}
+        for monitor in monitors:
+            if found := _watched(monitor, seconds):
+                watched[found.name], told_by[found.name] = found, monitor
         servers = [
             replace(one, syncs=found.syncs, unwell=found.unwell) if (found := watched.get(one.name)) else one
             for one in servers
         ]
-        before = _looked(servers, connections, seconds)
+        before = _looked(servers, connections, told_by, seconds)
         if not before.streams or not needs_another_look(before):
             return before, before
         time.sleep(BETWEEN_SECONDS)
-        return _looked(servers, connections, seconds), before
+        return _looked(servers, connections, told_by, seconds), before
 
 
 def _server(address: str, connection: Connection, until: float) -> Server:
@@ -69,12 +81,16 @@ def _server(address: str, connection: Connection, until: float) -> Server:
     return Server(address=address, name=info.get("server_name", ""), version=info.get("version", ""), problem="")
 
 
-def _looked(servers: Sequence[Server], connections: Mapping[str, Connection], seconds: float) -> View:
+def _looked(
+    servers: Sequence[Server], connections: Mapping[str, Connection], told_by: Mapping[str, str], seconds: float
+) -> View:
     """Return what the first server tells that can; another one may be cut off from most."""
     answering = [one for one in servers if not one.problem]
     for one in answering:
         try:
-            return connections[one.address].run(_ask(connections[one.address], servers, seconds), QUESTIONS * seconds)
+            view = connections[one.address].run(_ask(connections[one.address], servers, seconds), QUESTIONS * seconds)
+            # afterwards: what is written meanwhile must not make a copy look as if it were behind
+            return with_heads(view, {name: _heads(monitor, seconds) for name, monitor in told_by.items()})
         except ClusterError:
             continue
     return View(servers=tuple(replace(one, problem=NO_JETSTREAM) if one in answering else one for one in servers))
@@ -173,6 +189,16 @@ def _watched(monitor: str, seconds: float) -> Server | None:
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
         logger.warning("%s does not tell how a server is: %s", monitor, told(error))
         return None
+
+
+def _heads(monitor: str, seconds: float) -> dict[str, int]:
+    """Return where each copy of a server ends, as itself tells."""
+    try:
+        accounts = _answer(f"{monitor.rstrip('/')}/jsz?accounts=true&streams=true", seconds)["account_details"]
+        copies = [one for account in accounts for one in account.get("stream_detail") or []]
+        return {one["name"]: int(one["state"]["last_seq"]) for one in copies}
+    except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError):  # it went away just now
+        return {}
 
 
 def _answer(url: str, seconds: float) -> dict[str, Any]:
