@@ -1,14 +1,16 @@
 """`variantbus cluster config`: servers with its very files let each role do what it has to, and nothing else."""
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import nats.errors
 import pytest
-from nats.js.api import Header
+from nats.js.api import AckPolicy, ConsumerConfig, Header
 
-from bus.cluster import ends, names, pictures, streams
+from bus.cluster import ends, jobs, names, pictures, streams
 from bus.cluster.errors import ClusterError
 from tests.support.certificates import make_certificates
 from tests.support.clusters import Client, connected, end
@@ -24,6 +26,7 @@ HOSTS: Final = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 END: Final = "end.experiment.0.job"
 DENIED: Final = "Permissions Violation"
 EXPERIMENT_SECONDS: Final = 60.0
+REFUSED_SECONDS: Final = 1.0  # what is refused is not answered
 
 
 @pytest.fixture
@@ -60,35 +63,131 @@ def is_denied(client: Client, work: Any) -> bool:
     return False
 
 
+@contextmanager
+def acting(folder: Path, role: str) -> Iterator[Client]:
+    """Connect as a role; what is not answered is noticed soon."""
+    with connected(str(folder / f"{role}.toml")) as client:
+        client.run(client.connection.ready())
+        client.js._timeout = REFUSED_SECONDS
+        yield client
+
+
+def hears(client: Client, subject: str) -> bool:
+    """Return whether it may listen to a subject."""
+    mine = client.connection.client
+    before = mine.last_error
+    subscription = client.run(mine.subscribe(subject))
+    client.run(mine.flush())
+    client.run(subscription.unsubscribe())
+    return mine.last_error is before
+
+
+def says(client: Client, subject: str) -> bool:
+    """Return whether it may publish on a subject."""
+    mine = client.connection.client
+    before = mine.last_error
+    client.run(mine.publish(subject, b""))
+    client.run(mine.flush())
+    return mine.last_error is before
+
+
 @pytest.mark.timeout(300)
 def test_each_role_may_do_what_it_has_to_and_nothing_else(files: Path) -> None:
-    """A runner commits ends and puts pictures, a reader looks; neither touches the ledger."""
+    """A learning service has the streams, a runner takes jobs and commits ends, a reader looks."""
     assert all(stat.S_IMODE(one.stat().st_mode) == 0o600 for one in files.glob("*.seed"))
     made(files)
+    check_learning(files)
+    check_runner(files)
+    check_reader(files)
+
+
+def check_learning(files: Path) -> None:
+    """See that it may do all with the streams, and all of a runner, but not hear or say what others are answered."""
+    with acting(files, "learning") as learning:
+        js = learning.js
+        assert learning.run(js.publish(names.job_subject("noop", "normal", "job"), b"job")).seq == 1
+        assert learning.run(js.publish(names.ENTRY, b"entry")).seq == 1
+        assert learning.run(js.get_msg(names.LEDGER, 1)).data == b"entry"
+        assert learning.run(js.purge_stream(names.LEDGER))
+        assert learning.run(js.publish(f"$KV.{names.LEADER}.leader", b"{}"))
+        for subject in (names.WAKE, names.CANCEL, f"{names.REPEAT}one", names.ASK):
+            assert says(learning, subject)
+        assert says(learning, f"{names.NEWS}job.started")
+        for subject in (f"{names.NEWS}>", names.ASK, names.WAKE, names.CANCEL, f"{names.REPEAT}one"):
+            assert hears(learning, subject), subject
+        for subject in ("_INBOX_runner.x", "_INBOX_reader.x", "$SYS.REQ.SERVER.PING"):
+            assert not says(learning, subject), subject
+        for subject in ("job.>", "end.>", "_INBOX_runner.>", "_INBOX_reader.>", "$SYS.>", "$JS.>", ">"):
+            assert not hears(learning, subject), subject
+        request = learning.connection.client.request("$JS.API.META.LEADER.STEPDOWN", b"", REFUSED_SECONDS)
+        with pytest.raises((nats.errors.Error, ClusterError)):
+            learning.run(request)
+
+
+def check_runner(files: Path) -> None:
+    """See that it takes jobs, commits ends and puts pictures, and that ledger, queue and leadership are not its own."""
     picture = files / "picture"
     picture.write_bytes(b"picture")
-    with connected(str(files / "runner.toml")) as runner:
-        runner.run(runner.connection.ready())
-        js = runner.js
-        js._timeout = 1.0
+    with acting(files, "runner") as runner:
+        js, client = runner.js, runner.connection.client
+        (job,) = runner.run(jobs.fetch(client, js, "noop", 2))
+        assert job.request == b"job"
+        runner.run(client.publish(job.reply, jobs.ACK))
+        wait_until(lambda: not runner.run(js.stream_info(names.JOBS)).state.messages, what="an acknowledged job")
         assert runner.run(ends.commit(js, END, end("run"))) == "won"
         assert runner.run(ends.find(js, END))
         assert runner.run(pictures.put(js, "ab" * 32, picture, "image/png"))
+        assert runner.run(pictures.find(js, "ab" * 32))
         assert runner.run(js.publish(f"$KV.{names.RUNNERS}.one", b"hello"))
-        assert is_denied(runner, js.publish(names.ENTRY, b"", timeout=1))
-        assert is_denied(runner, js.publish("job.noop.normal.x", b"", timeout=1))
-        assert is_denied(runner, js.delete_stream(names.ENDS))
-        assert is_denied(runner, js.purge_stream(names.ENDS))
-        assert is_denied(runner, js.get_msg(names.LEDGER, 1))
-        assert is_denied(runner, js.publish(f"$KV.{names.LEADER}.leader", b"", timeout=1))
-    with connected(str(files / "reader.toml")) as reader:
-        reader.run(reader.connection.ready())
+        assert says(runner, f"{names.NEWS}job.started")
+        for subject in (names.WAKE, names.CANCEL, f"{names.REPEAT}one"):
+            assert hears(runner, subject), subject
+        for subject in ("job.>", "end.>", f"{names.NEWS}>", names.ENTRY, names.ASK, "_INBOX_learning.>", "$KV.>", ">"):
+            assert not hears(runner, subject), subject
+        for subject in (names.WAKE, names.CANCEL, f"{names.REPEAT}one", names.ASK, "_INBOX_learning.x"):
+            assert not says(runner, subject), subject
+        ledger = ConsumerConfig(durable_name="mine", ack_policy=AckPolicy.NONE)
+        for work in (
+            js.publish(names.ENTRY, b"", timeout=REFUSED_SECONDS),
+            js.publish("job.noop.normal.x", b"", timeout=REFUSED_SECONDS),
+            js.publish(f"$KV.{names.LEADER}.leader", b"", timeout=REFUSED_SECONDS),
+            js.publish(f"$O.{names.SNAPSHOTS}.M.x", b"", timeout=REFUSED_SECONDS),
+            js.add_consumer(names.LEDGER, ledger),
+            js.add_consumer(names.ENDS, ledger),
+            js.delete_consumer(names.JOBS, names.consumer_of("noop", "normal")),
+            js.get_msg(names.LEDGER, 1),
+            js.get_msg(f"OBJ_{names.SNAPSHOTS}", 1),
+            js.get_msg(names.JOBS, 1),
+            js.delete_msg(names.ENDS, 1),
+            js.purge_stream(names.ENDS),
+            *(js.delete_stream(one) for one in (names.ENDS, names.JOBS, names.LEDGER, f"OBJ_{names.PICTURES}")),
+            js.add_stream(name="MINE", subjects=["mine"]),
+        ):
+            assert is_denied(runner, work), work
+
+
+def check_reader(files: Path) -> None:
+    """See that it looks at streams, consumers and who is there, and that it reads nothing and writes nothing."""
+    with acting(files, "reader") as reader:
         js = reader.js
-        js._timeout = 1.0
+        assert reader.run(js.account_info())
         assert reader.run(js.stream_info(names.ENDS)).state.messages == 1
+        assert reader.run(js.consumers_info(names.JOBS))
+        assert reader.run(js.get_last_msg(f"KV_{names.RUNNERS}", f"$KV.{names.RUNNERS}.one")).data == b"hello"
         headers = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: "0"}
-        assert is_denied(reader, js.publish("end.experiment.0.other", b"", timeout=1, headers=headers))
-        assert is_denied(reader, js.delete_stream(names.JOBS))
+        for work in (
+            js.publish("end.experiment.0.other", b"", timeout=REFUSED_SECONDS, headers=headers),
+            js.publish(f"$KV.{names.RUNNERS}.two", b"", timeout=REFUSED_SECONDS),
+            *(js.get_msg(one, 1) for one in (names.ENDS, names.JOBS, names.LEDGER, f"OBJ_{names.PICTURES}")),
+            js.delete_stream(names.JOBS),
+            js.purge_stream(names.ENDS),
+            js.add_consumer(names.ENDS, ConsumerConfig(durable_name="mine")),
+        ):
+            assert is_denied(reader, work), work
+        for subject in ("job.>", "end.>", f"{names.NEWS}>", names.WAKE, "_INBOX_learning.>", "_INBOX_runner.>", ">"):
+            assert not hears(reader, subject), subject
+        for subject in (names.WAKE, names.CANCEL, names.ASK, f"{names.NEWS}x", "_INBOX_learning.x"):
+            assert not says(reader, subject), subject
 
 
 @pytest.mark.timeout(300)
