@@ -24,6 +24,7 @@ from pipeline_runner.cluster.elsewhere import Elsewhere
 from pipeline_runner.cluster.keeper import Hands, Keeper
 from pipeline_runner.cluster.link import Link
 from pipeline_runner.cluster.outbox import Outbox
+from pipeline_runner.cluster.returning import cancel_ended
 from pipeline_runner.cluster.station import Station
 from pipeline_runner.cluster.store import ClusterStore
 from pipeline_runner.cluster.switching import check_joining
@@ -88,6 +89,8 @@ class Member:
         self._outbox.acknowledged = self._worker.look
         self._worker.failed = self._look_for_streams
         service.write_with_end(self._outbox.note_ends)
+        taken = (one for one in service.store.unended_of_experiments() if one.job_id in self._store.tickets)
+        cancel_ended(self._connection, service, taken)
 
     def join(self, station: Station) -> None:
         """Take part from now on, as soon as the cluster answers."""

@@ -13,6 +13,7 @@ from bus.cluster.messages import End
 from bus.contracts.fields import Config
 from bus.contracts.jobs import JobRequest
 from bus.contracts.messages import JobCompleted
+from tests.support.cluster_services import tickets_of
 from tests.support.clusters import Client
 from tests.support.factories import context, request_for
 from tests.support.helpers import TIME_FACTOR, wait_until
@@ -114,6 +115,36 @@ def test_a_killed_runner_goes_on_when_it_is_started_again(
     wait_for_ends(client, 1)
     assert ends_of(client)[0].job_id == job.job_id
     assert time.monotonic() - began < SECONDS
+
+
+def test_a_job_that_kills_each_runner_fails_at_its_fifth_delivery(
+    workspace: Workspace, client: Client, nats: NatsServers
+) -> None:
+    """Whoever is given it fifth does not try; those that it has killed come back, and nothing changes any more."""
+    options = ("--cluster", nats.url, "--workers", "1")
+    killed = workspace.folder / "killed"
+    config: Config = {"command": ["sh", "-c", 'echo $PPID >> "$0"; kill -9 $PPID', str(killed)], "seed": 1}
+    deadly = request_for("deadly", pipeline="command", stage="run", config=config, mark=context(0))
+    publish(client, [deadly])
+    runners = []
+    for number in range(4):
+        runner = workspace.runner(*options, data=workspace.folder / f"runner-{number}")
+        runner.process.wait(SECONDS)
+        runners.append(runner)
+    assert killed.read_text().split() == [str(one.process.popen.pid) for one in runners]
+    runners.append(workspace.runner(*options, data=workspace.folder / "runner-4"))
+    wait_for_ends(client, 1)
+    wait_until(lambda: count(client, names.JOBS) == 0, SECONDS, what="an empty queue", longest_poll=0.3)
+    for runner in runners[:-1]:
+        runner.start()
+    wait_until(lambda: not any(tickets_of(one) for one in runners), SECONDS, what="runners without a job")
+    assert all(one.process.lives for one in runners)
+    assert len(killed.read_text().split()) == 4, "a runner that comes back asks first whether the job has ended"
+    (end,) = ends_of(client)
+    error = end.result.error
+    assert error
+    assert (end.job_id, error.kind) == ("deadly", "crashed")
+    assert "each of the 4 runners that have taken this job has died" in error.message
 
 
 def _without_cluster(arguments: list[str]) -> list[str]:

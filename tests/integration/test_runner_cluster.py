@@ -128,6 +128,34 @@ def test_a_runner_that_is_started_again_goes_on_with_its_jobs(cluster: Cluster) 
     assert runner.metric("redelivered_total") == 0
 
 
+def test_a_runner_that_comes_back_asks_first_which_of_its_jobs_have_ended_elsewhere(cluster: Cluster) -> None:
+    """One that has killed it would do so again."""
+    runner = cluster.runner(is_open=False)
+    job = gated("elsewhere")
+    cluster.publish(job)
+    wait_until(lambda: runner.gated.ran, what="a job that runs")
+    runner.stop()
+    assert cluster.commit(job) == "won"
+    runner.start()
+    wait_until(lambda: runner.metric("ends_fenced_total") == 1, what="a fenced end")
+    cluster.wait_until_empty()
+    assert runner.gated.ran == ["elsewhere"]
+
+
+def test_a_runner_that_comes_back_while_no_server_answers_runs_its_jobs(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for long."""
+    monkeypatch.setattr("pipeline_runner.cluster.returning.ASK_SECONDS", 0.2)
+    runner = cluster.runner(is_open=False)
+    cluster.publish(gated("mine"))
+    wait_until(lambda: runner.gated.ran, what="a job that runs")
+    runner.stop()
+    cluster.nats.nodes[0].kill()
+    runner.start()
+    wait_until(lambda: runner.gated.ran == ["mine", "mine"], what="the job that runs again")
+
+
 def test_jobs_end_while_the_servers_are_away_and_their_ends_wait(cluster: Cluster) -> None:
     """Also over a restart of the runner; then all goes on by itself."""
     runner = cluster.runner(is_open=False)

@@ -7,6 +7,7 @@
 | the statuses are what the ends add up to, each counted once | `check_statuses` |
 | each picture that an end names is found by its hash at every runner | `check_pictures` |
 | no job waits any more | `check_no_job_waits` |
+| a job whose program fails has not succeeded; no other fails but with its runners | `check_outcomes` |
 """
 
 import hashlib
@@ -29,6 +30,7 @@ from tests.support.invariants import Event
 from tests.support.workspace import ServiceProcess
 
 AT_ONCE: Final = 256
+FAILED: Final = 3  # the exit status of programs that fail
 
 
 class StoredEnd(NamedTuple):
@@ -60,6 +62,22 @@ async def _read(js: JetStreamContext) -> list[StoredEnd]:
         ends.append(StoredEnd(message.metadata.sequence.stream, message.subject, end, body))
     await some.unsubscribe()
     return ends
+
+
+def outcome_of(one: StoredEnd) -> str:
+    """Return how a job ended: the kind of its error, if it has one."""
+    result = one.message.result
+    return "succeeded" if result.success else "cancelled" if result.cancelled else getattr(result.error, "kind", "")
+
+
+def check_outcomes(ends: Iterable[StoredEnd]) -> None:
+    """Check that each job ended as its own program does; any may be cancelled, or have lost its runner too often."""
+    for one in ends:
+        config = one.message.config
+        some = int(str(config["seed"])) + len(str(config["seconds"]))
+        is_to_fail = f"exit {FAILED}" in str(config["command"]) and some % 2 == 0
+        kinds = {"command_failed" if is_to_fail else "succeeded", "cancelled", "crashed"}
+        assert outcome_of(one) in kinds, f"{one.message.job_id} of {config} ended with {one.message.result}"
 
 
 def planned_jobs_of(view: ExperimentView) -> list[str]:

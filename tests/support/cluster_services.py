@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -13,14 +14,17 @@ from bus.cluster.errors import ClusterError
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import LearningContext
 from bus.contracts.runners import RunnerListReply
-from bus.protocol.control import ControlError
+from bus.protocol.control import ControlError, MetricsReply
 from tests.support.cluster_invariants import (
+    FAILED,
     StoredEnd,
     check_ends,
     check_no_job_waits,
     check_numbers,
+    check_outcomes,
     check_pictures,
     check_statuses,
+    outcome_of,
     planned_jobs_of,
     read_ends,
     waiting_jobs,
@@ -44,9 +48,10 @@ priority = {priority}
 name = "seconds"
 values = {values}
 [config]
-command = ["sh", "-c", '''sleep $1; echo "{name} $1 $2" > "$3/result.txt"''', "sh",
-           "{{seconds}}", "{{seed}}", "{{output_dir}}"]
+command = ["sh", "-c", '''{script}''', "sh", "{{seconds}}", "{{seed}}", "{{output_dir}}", "{name}"]
 """
+WORKS: Final = 'sleep $1; echo "$4 $1 $2" > "$3/result.txt"'
+FAILS: Final = f"[ $((($2 + ${{#1}}) % 2)) = 1 ] || {{ sleep $1; exit {FAILED}; }}; {WORKS}"
 
 
 class Shape(NamedTuple):
@@ -102,12 +107,14 @@ class ClusterServices:
         self.services[name] = service
         return service
 
-    def submit(self, shape: Shape, learner: ServiceProcess) -> None:
+    def submit(self, shape: Shape, learner: ServiceProcess, script: str = WORKS) -> Running:
         """Begin to plan an experiment at a learning service, which may be away, and then does not get it."""
         name = f"exp {len(self.begun)}"
-        text = EXPERIMENT.format(name=name, jobs=shape.jobs_per_value, values=list(shape.values), priority=0)
+        values = list(shape.values)
+        text = EXPERIMENT.format(name=name, jobs=shape.jobs_per_value, values=values, priority=0, script=script)
         file = self.workspace.write(f"{len(self.begun)}.toml", text)
         self.begun.append(self.workspace.command("experiment", "run", file, "--learning", learner.control))
+        return self.begun[-1]
 
     def accepted(self) -> set[str]:
         """Return the ids of all experiments of which a command has said that they are planned."""
@@ -148,14 +155,18 @@ class ClusterServices:
 
         wait_until(has_ended, COMMAND_SECONDS, what=f"{count} ends", longest_poll=0.2)
 
+    def tend(self) -> None:
+        """Do what has to be done while somebody waits: nothing, where nothing happens any more."""
+
     def recover(self) -> float:
         """Plan an experiment after the last fault, and return after how many seconds its jobs were counted."""
         began = time.monotonic()
-        text = EXPERIMENT.format(name=f"probe {began}", jobs=2, values=[0.02, 0.03], priority=5)
+        text = EXPERIMENT.format(name=f"probe {began}", jobs=2, values=[0.02, 0.03], priority=5, script=WORKS)
         file = self.workspace.write("probe.toml", text)
         planned: list[str] = []
 
         def is_counted() -> bool:
+            self.tend()
             with suppress(ControlError, AssertionError):  # while nobody leads, an experiment is refused
                 if not planned:
                     command = ("experiment", "run", file, "--learning", self.learners[0].control)
@@ -172,6 +183,7 @@ class ClusterServices:
         left: set[str] = {view.experiment_id for view in self.views()}
 
         def has_ended() -> bool:
+            self.tend()
             for one in list(left):
                 with suppress(ControlError):
                     totals = view_of(self.learners[0], one).totals
@@ -194,6 +206,7 @@ class ClusterServices:
         check_ends(ends, [name for view in views for name in planned_jobs_of(view)], lost)
         check_numbers(ends)
         check_no_job_waits(self.client)
+        check_outcomes(ends)
         for view in views:
             check_statuses(view, [one for one in ends if _experiment_of(one) == view.experiment_id])
             for learner in self.learners:
@@ -204,10 +217,9 @@ class ClusterServices:
             assert learner.terminate() == 0
             found = check_learner(learner.data / "learning.db", CLUSTER, events, was_asked=True)
             assert found == len(views), f"{learner.data.name} has {found} experiments of {len(views)}"
-        failed = sum(not one.message.result.success for one in ends)
-        return len(
-            ends
-        ), f"{len(ends)} jobs, {failed} of them failed, {pictures} files at each of {len(self.runners)} runners"
+        how = Counter(outcome_of(one) for one in ends)
+        told = ", ".join(f"{count} {what}" for what, count in sorted(how.items()))
+        return len(ends), f"{len(ends)} jobs ({told}), {pictures} files at each of {len(self.runners)} runners"
 
     def close(self) -> None:
         """End what the workspace does not know."""
@@ -223,6 +235,12 @@ class ClusterServices:
             some = [one.ask("runner.list", {}, RunnerListReply).runners for one in self.learners]
             return all(runner.answers for runners in some for runner in runners) and all(some)
         return False
+
+
+def tickets_of(runner: ServiceProcess) -> float:
+    """Return how many jobs of the cluster a runner has taken and not done with."""
+    metrics = {one.name: one for one in runner.ask("metrics", {}, MetricsReply).metrics}
+    return metrics["variantbus_cluster_tickets"].samples[0].value
 
 
 def _experiment_of(one: StoredEnd) -> str:
