@@ -8,7 +8,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
-from bus.cluster import names
+from bus.cluster import names, tail
 from bus.cluster.errors import ClusterRefusedError
 from bus.cluster.faults import FAULTS
 
@@ -74,14 +74,14 @@ async def ensure_leader(js: JetStreamContext) -> None:
     await _ensure(js, _keys(names.LEADER, LEADER_SECONDS, await _copies(js)))
 
 
-async def exists(js: JetStreamContext) -> bool:
-    """Return whether a learning service has made the streams."""
+async def exists(js: JetStreamContext) -> int:
+    """Return when a learning service has made the stream of ends, 0 if it has not made all streams."""
     try:
-        for name in (names.JOBS, names.ENDS, names.LEDGER):
+        for name in (names.JOBS, names.LEDGER):
             await js.stream_info(name)
+        return tail.created_at(await js.stream_info(names.ENDS))
     except NotFoundError:
-        return False
-    return True
+        return 0
 
 
 def job_consumer(pipeline: str, band: str, copies: int) -> ConsumerConfig:

@@ -13,12 +13,14 @@ from bus.cluster.access import Access
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
 from bus.cluster.messages import Announcement, CancelNews, RepeatRequest, decode_as
+from bus.eventlog.errors import StorageError
 from bus.eventlog.log import Log
 from bus.eventlog.transaction import Transaction
 from bus.protocol.validation import InvalidInputError
 from bus.telemetry.metrics import Point
 from bus.transport.loop import Loop, Timer
-from pipeline_runner.cluster import outbox, worker
+from bus.transport.retry import log_transient
+from pipeline_runner.cluster import joining, outbox, worker
 from pipeline_runner.cluster.announcer import Announcer
 from pipeline_runner.cluster.elsewhere import Elsewhere
 from pipeline_runner.cluster.keeper import Hands, Keeper
@@ -55,6 +57,7 @@ class Member:
         """
         self._log, self._loop = log, loop
         self._store = ClusterStore(log)
+        joining.create_tables(log)
         self.name = self._store.name()
         self._connection = Connection(access, f"variantbus runner {self.name}")
         self._link = Link(self._connection, loop)
@@ -165,22 +168,38 @@ class Member:
             self._is_looking = True
             self._link.do(streams.exists(self._connection.js), self._looked)
 
-    def _looked(self, there: bool | ClusterError) -> None:
+    def _looked(self, created: int | ClusterError) -> None:
         self._is_looking = False
-        if there is True:
-            if not self._is_ready:
-                self._begin()
-            return
-        if there is False:
+        if isinstance(created, int) and created:
+            if self._is_ready or self._has_joined(created):
+                if not self._is_ready:
+                    self._begin()
+                return
+        elif created == 0:
             if self._is_ready or not self._has_asked:
                 text = "start a learning service with --cluster, which makes them"
                 logger.warning("the cluster has no streams for jobs and their ends yet; %s", text)
             self._has_asked = True
             self._is_ready = False
             self._worker.pause()
+            self._outbox.pause()
         if self._next_look:  # there is one, however many fetches have failed meanwhile
             self._next_look.cancel()
         self._next_look = self._loop.later(STREAMS_SECONDS, self._look_for_streams)
+
+    def _has_joined(self, created: int) -> bool:
+        """Return whether it is known into whose streams ends go; not while some are on their way."""
+        if self._outbox.is_sending:
+            return False
+        try:
+            if joining.join(self._log, self._store, created):
+                text = "%s was in another cluster, or its streams were made anew; %d jobs that it has go on in this one"
+                logger.warning(text, self.name, len(self._store.tickets))
+                self._outbox.renew()
+        except StorageError as error:
+            log_transient(error)
+            return False
+        return True
 
     def _begin(self) -> None:
         station, service = self._station, self._service
@@ -188,7 +207,7 @@ class Member:
         logger.info("this runner is %s in the cluster", self.name)
         self._announcer.begin(self._announcement)
         self._keeper.begin(Hands(service, station.stop, station.changed))
-        self._outbox.go_on()
+        self._outbox.begin()
         self._worker.begin(Rules(service, station.check, station.changed))
 
     def _announcement(self) -> Announcement:

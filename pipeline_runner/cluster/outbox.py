@@ -70,6 +70,7 @@ class Outbox:
         self._answered: list[tuple[Key, NormalizedJobRecord, Outcome]] = []  # that are still to be written
         self._rest_until = 0.0
         self._is_repeating = False
+        self._is_begun = False
         self._room = Future[None]()  # what `repeat` waits for: done once there is some
         self._won = self._fenced = 0
         self.acknowledged: Callable[[], None] = lambda: None
@@ -79,6 +80,26 @@ class Outbox:
     def is_full(self) -> bool:
         """Whether so many ends wait that no more jobs should be taken."""
         return len(self._waiting) + len(self._sending) >= FULL
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether ends are on their way, or are acknowledged and this is not written yet."""
+        return bool(self._sending)
+
+    def begin(self) -> None:
+        """Send from now on."""
+        self._is_begun = True
+        self.go_on()
+
+    def pause(self) -> None:
+        """Send nothing more until `begin`."""
+        self._is_begun = False
+
+    def renew(self) -> None:
+        """Load anew what is owed, which has other numbers now."""
+        self._numbers.clear()
+        self._waiting.clear()
+        self._load()
 
     def owes(self, job_id: str) -> bool:
         """Return whether the end of a job waits."""
@@ -103,7 +124,9 @@ class Outbox:
 
     def go_on(self) -> None:
         """Send as many ends as may be on their way."""
-        if not self._link.is_connected or not self._waiting or time.monotonic() < self._rest_until:
+        if not self._is_begun or not self._waiting:
+            return
+        if not self._link.is_connected or time.monotonic() < self._rest_until:
             return
         keys = list(self._waiting)[: WINDOW - len(self._sending)]
         complete = {epoch: self._numbers_of(epoch).complete for epoch in {epoch for epoch, _ in keys}}
@@ -134,7 +157,7 @@ class Outbox:
     def flush(self, seconds: float) -> None:
         """Send what waits, for a short time: the runner stops, and others would do these jobs again."""
         owed = self._sending | self._waiting
-        if not owed or not self._link.is_connected:
+        if not owed or not self._is_begun or not self._link.is_connected:
             return
         works = [asked(self._work(key, one, self._numbers_of(key[0]).complete)) for key, one in owed.items()]
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bus.cluster import names
 from bus.contracts.adoption import AdoptPictureParams, AdoptPictureReply
 from bus.contracts.outputs import OutputRemoveParams, OutputRemoveReply
 from bus.eventlog.log import Log
@@ -45,6 +46,31 @@ def test_a_runner_with_jobs_of_experiments_that_no_cluster_knows_does_not_join(
     (tmp_path / "aside" / "runner.db").rename(runner.folder / "runner.db")
     with pytest.raises(InvalidInputError, match=r"1 jobs of experiments .* such as mine"):
         runner.start()
+
+
+def test_a_runner_that_comes_to_another_cluster_counts_its_ends_anew(cluster: Cluster) -> None:
+    """Those that are elsewhere are no loss of this one; one that waits comes to it, as does a job in hand."""
+    runner = cluster.runner()
+    for name in ("one", "two"):
+        cluster.publish(gated(name))
+    wait_until(lambda: runner.metric("ends_won_total") == 2, what="two ends")
+    runner.gated.is_open = False
+    cluster.publish(gated("in hand"))
+    wait_until(lambda: "in hand" in runner.gated.ran, what="a job that runs")
+    runner.stop()
+    for stream in (names.JOBS, names.ENDS, names.LEDGER):  # to a runner another cluster is other streams
+        cluster.run(cluster.js.delete_stream(stream))
+    cluster.client.ensure()
+    others = gated("of others")
+    cluster.publish(others)
+
+    runner.gated.is_open = True
+    runner.start()
+    wait_until(lambda: cluster.end_of("of others") and cluster.end_of("in hand"), what="both ends")
+    numbers = [stored.end for name in ("in hand", "of others") if (stored := cluster.end_of(name))]
+    assert sorted(one.number for one in numbers) == [1, 2]
+    assert max(one.complete for one in numbers) <= 1
+    assert not cluster.end_of("one"), "nobody has asked for it"
 
 
 def test_a_runner_that_owes_ends_does_not_leave(cluster: Cluster, open_log: Callable[[Path], Log]) -> None:

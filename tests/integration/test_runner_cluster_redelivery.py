@@ -126,6 +126,8 @@ def test_a_runner_without_room_on_its_disk_lets_no_job_fail(cluster: Cluster, mo
         tries.append(time.monotonic())
         raise StorageError("no room")
 
+    cluster.publish(gated("before"))
+    assert cluster.ended("before").result.success
     with monkeypatch.context() as patch:
         runner.thread.call(lambda: patch.setattr(runner.thread.log, "transaction", full))
         cluster.publish(gated("job"))
