@@ -137,9 +137,9 @@ def main(  # noqa: PLR0913 - one parameter an option
     }
     with user_errors(), service_loop() as loop:
         log = Log(data_dir / "runner.db", durability=durability, limits=configured_limits())
+        member = None
         try:
             outputs = Outputs((data_dir / "outputs").absolute())
-            member = None
             if cluster:
                 from pipeline_runner.cluster.member import Member  # noqa: PLC0415 - it needs nats-py
 
@@ -165,6 +165,8 @@ def main(  # noqa: PLR0913 - one parameter an option
             loop.run()
             runner.close()
         finally:
+            if member:
+                member.disconnect()
             log.close()
     if runner.abandoned:
         end_now()

@@ -98,7 +98,9 @@ class Connection:
         await asyncio.shield(asyncio.wrap_future(self._is_ready))  # who gives up waiting ends no wait of others
 
     def close(self) -> None:
-        """Close the connection and end the thread; what was submitted and has not ended is cancelled."""
+        """Close the connection and end the thread, once; what was submitted and has not ended is cancelled."""
+        if self._is_closing:
+            return
         self._is_closing = True
         try:
             self.run(self._close(), CLOSE_SECONDS)

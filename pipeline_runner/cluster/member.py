@@ -128,6 +128,10 @@ class Member:
         self._announcer.close(FLUSH_SECONDS)
         self._connection.close()
 
+    def disconnect(self) -> None:
+        """Close the connection, of a runner that could not begin, too: its thread would hold up the end."""
+        self._connection.close()
+
     def _renew(self, unended: Iterable[NormalizedJobRecord]) -> None:
         """Give jobs their tickets back, which damage has taken; where to acknowledge them, the next delivery says."""
         lost = {one.job_id: "" for one in unended if one.job_id not in self._store.tickets}

@@ -1,13 +1,25 @@
 """A service that cannot start: its port is taken, or its data folder is in use, locked, or somebody else's."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from tests.support.experiment_files import services
-from tests.support.workspace import ServiceProcess, Workspace, sentence_of
+from tests.support.helpers import TIME_FACTOR
+from tests.support.workspace import COMMAND_SECONDS, ServiceProcess, Workspace, sentence_of
 
 SERVICES = {"runner": "pipeline_runner", "learning": "learning_service"}
+THREADS = """
+import threading
+from pipeline_runner.main import main
+try:
+    main()
+except SystemExit as end:
+    names = [one.name for one in threading.enumerate()]
+    print(end.code, "with" if "cluster" in names else "without", "a connection")
+"""
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -28,6 +40,23 @@ def test_a_port_that_is_taken_is_reported(workspace: Workspace, service: str, ki
         f"cannot bind tcp://127.0.0.1:{taken}: it is taken; stop the other process or choose another port "
         f"(0 picks a free one) with --{kind}-port or VARIANTBUS_{service.upper()}_{kind.upper()}_PORT"
     )
+
+
+def test_a_runner_of_a_cluster_that_cannot_begin_leaves_no_connection(workspace: Workspace) -> None:
+    """Its thread would go on while the interpreter ends, which may take longer than a process has for its end."""
+    taken = workspace.runner().control.rpartition(":")[2]
+    words = ["--data-dir", str(workspace.folder / "second"), "--cluster", "nats://127.0.0.1:1", "--feed-port", "0"]
+
+    finished = subprocess.run(
+        [sys.executable, "-c", THREADS, *words, "--control-port", taken],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS * TIME_FACTOR,
+        check=True,
+    )
+
+    assert f"cannot bind tcp://127.0.0.1:{taken}: it is taken" in finished.stderr
+    assert finished.stdout == "2 without a connection\n", finished.stderr
 
 
 @pytest.mark.fault(item="F22")
