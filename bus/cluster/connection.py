@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -41,7 +42,8 @@ class _Client(Client):
         writer = getattr(self._transport, "_io_writer", None)
         if writer:  # it would be closed in good order, which takes a server that is paused or cut off for ever
             writer.transport.abort()
-        await super()._attempt_reconnect()
+        with suppress(asyncio.InvalidStateError):  # of two attempts that are given up at once, both say so
+            await super()._attempt_reconnect()
 
 
 class Connection:

@@ -4,14 +4,15 @@ import asyncio
 import logging
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlparse
 
 import nats.errors
 import pytest
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 
 from bus.cluster import streams
 from bus.cluster.access import Access, parse_access
-from bus.cluster.connection import Connection
+from bus.cluster.connection import Connection, _Client
 from bus.cluster.errors import ClusterError, ClusterRefusedError
 from tests.support.clusters import ANSWER_SECONDS, connected
 from tests.support.helpers import wait_until
@@ -78,6 +79,25 @@ async def _flood(client: Client) -> None:
         with suppress(nats.errors.Error):  # its own buffer is full, too
             await client.publish("some", bytes(1 << 20))
         await asyncio.sleep(0.02)
+
+
+def test_two_attempts_that_are_given_up_at_once_leave_no_error() -> None:
+    """A connection was closed that broke just then: the second finds that the first has said so."""
+    client = _Client()
+    client.options = {}
+
+    async def chosen() -> None:
+        client._current_server = Srv(urlparse("nats://127.0.0.1:9"))
+        await client._attempt_reconnect()
+
+    async def given_up() -> None:
+        assert client._reconnection_task_future
+        client._reconnection_task_future.set_result(True)
+        raise asyncio.CancelledError
+
+    client._reconnect_to_server_handler = None
+    client._select_next_server = given_up  # type: ignore[method-assign]
+    asyncio.run(chosen())
 
 
 def test_a_connection_closes_while_no_server_is_there(tmp_path: Path) -> None:
