@@ -63,6 +63,14 @@ def encode(message: Struct) -> bytes:
     return _encoder.encode(message)
 
 
+def is_answer(data: bytes) -> bool:
+    """Return whether a message is what NATS says in JSON, and none of ours, which never begin like that.
+
+    NATS puts its answers wherever who asks has said, whatever that one may write: also into our streams.
+    """
+    return data.startswith(b"{")
+
+
 def decode_as(kind: type[T], data: bytes) -> T:
     """Decode a message.
 

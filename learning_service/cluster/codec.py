@@ -4,6 +4,7 @@ Each entry is compressed, cut into as many messages as the servers' limit asks f
 before it: a hash over all entries up to there. So a hole is noticed, and so is another ledger.
 """
 
+import logging
 import zlib
 from hashlib import blake2b
 from typing import Final
@@ -11,8 +12,10 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from bus.cluster.messages import is_answer
 from bus.eventlog.replicas import Entry
 from bus.protocol.validation import InvalidInputError, decode
+from bus.telemetry.logging import RepeatFilter
 
 VERSION: Final = 1
 LINK_BYTES: Final = 16
@@ -45,6 +48,8 @@ class _Part(Struct, frozen=True, array_like=True):
 
 
 Body = Entry | Began
+logger = logging.getLogger(__name__)
+logger.addFilter(RepeatFilter())  # whoever has put them there must not decide how much we log
 _encode = msgspec.msgpack.Encoder().encode
 _part: Final = msgspec.msgpack.Decoder(_Part)
 
@@ -74,11 +79,15 @@ class Assembler:
     def take(self, message: bytes) -> Body | None:
         """Return the entry that a message completes.
 
-        One whose end never came is dropped when the next one begins: who wrote it leads no more.
+        One whose end never came is dropped when the next one begins: who wrote it leads no more. An answer of NATS is
+        passed over; the first byte of a part does not look like one even if a bit or two of it are turned.
 
         Raises:
             BrokenError: this is not what comes next.
         """
+        if is_answer(message):
+            logger.warning("an answer of NATS is in the ledger, and passed over: a seed is misused")
+            return None
         try:
             part = decode(_part, message)
         except InvalidInputError as error:

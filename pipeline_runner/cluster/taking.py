@@ -11,6 +11,7 @@ from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
 from bus.cluster.faults import asked
 from bus.cluster.jobs import Delivery
+from bus.cluster.messages import is_answer
 from bus.contracts.jobs import JobRequest
 from bus.protocol.validation import InvalidInputError, decode
 from bus.telemetry.logging import RepeatFilter
@@ -54,6 +55,10 @@ async def take(connection: Connection, pipeline: str, most: int) -> tuple[list[O
 
 
 async def _look_up(connection: Connection, delivery: Delivery) -> Offer | None:
+    if is_answer(delivery.request):
+        logger.warning("an answer of NATS is among the jobs, and removed: a seed is misused")
+        await connection.client.publish(delivery.reply, jobs.ACK)
+        return None
     try:
         request = decode(_request, delivery.request)
         record = new_record(request, 0.0)

@@ -65,6 +65,17 @@ def test_what_is_no_end_is_not_taken_for_one(nats: NatsServers) -> None:
             client.run(ends.commit(client.js, SUBJECT, end("first")))
 
 
+def test_an_answer_of_nats_is_no_end(nats: NatsServers) -> None:
+    """Whoever may ask can have one put there; the job ends behind it, once."""
+    with connected(nats.url) as client:
+        client.ensure()
+        client.have_answers_at(SUBJECT, names.ENDS)
+        assert client.run(ends.find(client.js, SUBJECT)) is None
+        assert client.run(ends.commit(client.js, SUBJECT, end("first"))) == "won"
+        assert client.run(ends.commit(client.js, SUBJECT, end("late"))) == "fenced"
+        assert client.run(ends.find(client.js, SUBJECT)) == (2, end("first"))
+
+
 def test_without_a_stream_nothing_is_committed(nats: NatsServers) -> None:
     """Neither won nor fenced is said of an end that is nowhere."""
     with connected(nats.url) as client:

@@ -95,6 +95,14 @@ def test_a_job_that_four_have_taken_and_nobody_has_ended_fails(cluster: Cluster)
     assert runner.gated.ran == []
 
 
+def test_an_answer_of_nats_among_the_jobs_is_removed(cluster: Cluster) -> None:
+    """Whoever may ask can have one put there; it is no job that somebody could do one day."""
+    cluster.client.have_answers_at(names.job_subject("gated", "normal", "none"), names.JOBS)
+    runner = cluster.runner()
+    cluster.wait_until_empty()
+    assert (runner.gated.ran, cluster.count(names.ENDS)) == ([], 0)
+
+
 def test_a_job_that_no_runner_can_do_is_left_to_others_before_it_fails(cluster: Cluster) -> None:
     """The last sentence of refusal is its error."""
     runner = cluster.runner()

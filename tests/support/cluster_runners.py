@@ -160,7 +160,7 @@ class Cluster:
 
     def count(self, stream: str) -> int:
         """Count the messages of a stream."""
-        return int(self.run(self.js.stream_info(stream)).state.messages)
+        return self.client.count(stream)
 
     def wait_until_empty(self) -> None:
         """Wait until all jobs are acknowledged."""

@@ -10,7 +10,7 @@ from bus.cluster import streams
 from bus.cluster.access import parse_access
 from bus.cluster.connection import Connection, Work
 from bus.cluster.messages import End
-from tests.support.helpers import PATIENCE, TIME_FACTOR
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 ANSWER_SECONDS: Final = 3 * PATIENCE * TIME_FACTOR  # elections take seconds, and processors are shared
 
@@ -26,6 +26,17 @@ class Client:
     def run(self, work: Work[Any]) -> Any:
         """Do work and return its result."""
         return self.connection.run(work, ANSWER_SECONDS)
+
+    def count(self, stream: str) -> int:
+        """Count the messages of a stream."""
+        return int(self.run(self.js.stream_info(stream)).state.messages)
+
+    def have_answers_at(self, subject: str, stream: str, number: int = 1) -> None:
+        """Ask NATS about something, and let the answers go into a stream, as anybody who may ask can."""
+        there = self.count(stream) + number
+        for _ in range(number):
+            self.run(self.connection.client.publish(f"$JS.API.STREAM.INFO.{stream}", reply=subject))
+        wait_until(lambda: self.count(stream) >= there, what="answers in the stream")
 
     def ensure(self) -> int:
         """Make the streams and return with how many copies."""

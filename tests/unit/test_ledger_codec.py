@@ -81,3 +81,16 @@ def test_what_is_no_entry_is_not_taken(data: bytes) -> None:
     """Neither rubbish nor what a later version writes."""
     with pytest.raises(BrokenError):
         Assembler(START).take(data)
+
+
+def test_an_answer_of_nats_between_entries_and_parts_is_passed_over() -> None:
+    """Whoever may ask can have one put there; a part does not look like one, also if two of its bits are turned."""
+    answer = b'{"type":"io.nats.jetstream.api.v1.stream_info_response"}'
+    bodies: list[Body] = [SMALL, large()]
+    sent = messages(bodies, RESERVE + 1000)
+    assembler = Assembler(START)
+
+    found = [assembler.take(one) for part in sent for one in (answer, part)]
+
+    assert [one for one in found if one is not None] == bodies
+    assert all((part[0] ^ answer[0]).bit_count() > 2 for part in sent)
