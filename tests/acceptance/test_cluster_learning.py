@@ -14,7 +14,7 @@ from bus.protocol.control import ControlError
 from tests.support.clusters import connected
 from tests.support.experiment_files import pictures, services, submit
 from tests.support.helpers import wait_until
-from tests.support.learning_nodes import TAKEOVER_SECONDS, LearningNode, wait_for_all, wait_for_leader
+from tests.support.learning_nodes import TAKEOVER_SECONDS, LearningNode, wait_for_all, wait_for_holder, wait_for_leader
 from tests.support.nats_servers import NatsServers
 from tests.support.workspace import ROOT, STOP_SECONDS, Workspace, view_of
 
@@ -192,7 +192,7 @@ def test_of_three_servers_one_may_die(workspace: Workspace, nats_cluster: NatsSe
     assert server
     server.kill()
     rename(nodes[1], experiment, "with two servers")
-    leader = wait_for_leader(*nodes)
+    leader = wait_for_holder(nats_cluster, *nodes)
     other = next(node for node in nodes if node is not leader)
     wait_for_all(leader, other)
     for node in (other, leader):

@@ -48,7 +48,7 @@ def test_of_many_at_once_one_wins(nats_cluster: NatsServers) -> None:
         return await asyncio.gather(*(insist(client, subject, f"run-{n}") for n in range(8)))
 
     with connected(nats_cluster.url) as client:
-        assert client.ensure() == 3
+        client.ensure_three()
         for job in range(10):
             outcomes = client.run(race(client, job))
             assert sorted(outcomes) == ["fenced"] * 7 + ["won"]

@@ -99,7 +99,7 @@ def test_a_million_ends_that_are_lost_are_not_all_taken_into_memory(box: Box) ->
         pass
     assert FULL <= box.waiting() < FULL + PAGE
     box.cluster.is_connected = True
-    box.outbox.go_on()
+    box.outbox.begin()
     limit = deadline()
     while (won := box.store.won(box.log.epoch, 1, COUNT)) != rows:
         assert not limit.passed, len(won)

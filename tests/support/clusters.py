@@ -45,6 +45,10 @@ class Client:
         assert isinstance(copies, int)
         return copies
 
+    def ensure_three(self) -> None:
+        """Make the streams with three copies, once the leader of new servers knows that all have room."""
+        wait_until(lambda: self.ensure() == 3, ANSWER_SECONDS / TIME_FACTOR, what="a place for three copies")
+
 
 @contextmanager
 def connected(url: str) -> Iterator[Client]:

@@ -1,14 +1,21 @@
 """Learning services of a cluster as processes, and what their files have in them."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
+import nats.errors
+
+from bus.cluster import names
+from bus.cluster.errors import ClusterError
 from bus.eventlog import schemas
 from bus.eventlog.log import SQL
 from bus.protocol.control import ControlError, MetricsReply
 from bus.transport.client import request
+from learning_service.cluster.leadership import KEY, Leader
+from tests.support.clusters import Client, connected
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.nats_servers import NatsServers
 from tests.support.workspace import ServiceProcess, Workspace, steady_ports
@@ -66,6 +73,25 @@ def wait_for_leader(*nodes: LearningNode) -> LearningNode:
         return bool(found)
 
     wait_until(is_found, TAKEOVER_SECONDS, what="a learning service that leads")
+    return found[0]
+
+
+def wait_for_holder(servers: NatsServers, *nodes: LearningNode) -> LearningNode:
+    """Wait until one leads and has renewed its key: while servers choose a leader, another one may win it."""
+    seen: dict[str, int] = {}
+    found: list[LearningNode] = []
+
+    def is_renewed(client: Client) -> bool:
+        with suppress(ClusterError, nats.errors.Error):
+            keys = client.run(client.js.key_value(names.LEADER))
+            entry = client.run(keys.get(KEY))
+            control = msgspec.json.decode(entry.value, type=Leader).control
+            if seen.setdefault(control, entry.revision) < entry.revision:
+                found.extend(node for node in nodes if node.control == control and node.leads)
+        return bool(found)
+
+    with connected(servers.url) as client:
+        wait_until(lambda: is_renewed(client), TAKEOVER_SECONDS, what="one that leads and renews its key")
     return found[0]
 
 
