@@ -29,7 +29,8 @@ SILENCE_SECONDS: Final = 3.0  # without a heartbeat
 GONE_SECONDS: Final = 30.0  # after which a server forgets a consumer that nobody reads
 RETRY_SECONDS: Final = 0.5
 BEAT, NOTHING, ENDED = "100", "404", "408"  # what a server says instead of a message
-FULL: Final = "Message Size Exceeds MaxBytes"  # so does a 409, which says other things in other words
+FULL: Final = "Message Size Exceeds MaxBytes"  # so does a 409, which says other things in other words:
+DONE: Final = "Batch Completed"  # comes behind the last message that was asked for, where bytes are limited, too
 logger = logging.getLogger(__name__)
 
 
@@ -95,7 +96,7 @@ async def _read(client: Client, js: JetStreamContext, stream: str, after: int) -
                 found = [await subscription.next_msg(SILENCE_SECONDS)]
                 while subscription.pending_msgs:
                     found.append(await subscription.next_msg(SILENCE_SECONDS))
-                says = {said for one in found if (said := _status(one))} - {BEAT}
+                says = {said for one in found if (said := _status(one))} - {BEAT, DONE}
                 if batch := [Stored(one.metadata.sequence.stream, one.data) for one in found if not _status(one)]:
                     yield batch
                 if says & {NOTHING, ENDED, FULL}:
@@ -117,4 +118,5 @@ def _request() -> bytes:
 def _status(message: Msg) -> str | None:
     """Return what a server says instead of a message, None if this is one."""
     headers = message.headers or {}
-    return FULL if headers.get("Description") == FULL else headers.get("Status")
+    words = headers.get("Description")
+    return words if words in (FULL, DONE) else headers.get("Status")
