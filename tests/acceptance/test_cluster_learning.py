@@ -14,7 +14,14 @@ from bus.protocol.control import ControlError
 from tests.support.clusters import connected
 from tests.support.experiment_files import pictures, services, submit
 from tests.support.helpers import wait_until
-from tests.support.learning_nodes import TAKEOVER_SECONDS, LearningNode, wait_for_all, wait_for_holder, wait_for_leader
+from tests.support.learning_nodes import (
+    TAKEOVER_SECONDS,
+    LearningNode,
+    wait_for_all,
+    wait_for_leader,
+    wait_for_name,
+    wait_for_same_state,
+)
 from tests.support.nats_servers import NatsServers
 from tests.support.workspace import ROOT, STOP_SECONDS, Workspace, view_of
 
@@ -90,10 +97,9 @@ def test_a_leader_that_was_paused_writes_nothing_any_more(
 
     wait_until(lambda: not old.leads and new.leads, what="one leader")
     wait_for_all(new, old)
-    assert view_of(old, experiment) == view_of(new, experiment)
     for node in (old, new):
-        node.terminate()
-    assert old.contents() == new.contents()
+        wait_for_name(node, experiment, "asked at the old one")
+    wait_for_same_state(old, new)
 
 
 def test_without_servers_nobody_leads_and_with_them_somebody_does_again(
@@ -192,13 +198,10 @@ def test_of_three_servers_one_may_die(workspace: Workspace, nats_cluster: NatsSe
     assert server
     server.kill()
     rename(nodes[1], experiment, "with two servers")
-    leader = wait_for_holder(nats_cluster, *nodes)
-    other = next(node for node in nodes if node is not leader)
-    wait_for_all(leader, other)
-    for node in (other, leader):
-        assert view_of(node, experiment).experiment_name == "with two servers"
-        node.terminate()
-    assert other.contents() == leader.contents()
+    wait_for_all(*nodes)
+    for node in nodes:
+        wait_for_name(node, experiment, "with two servers")
+    wait_for_same_state(*nodes)
 
 
 def test_a_damaged_file_is_made_anew_from_the_cluster(workspace: Workspace, nats: NatsServers, tmp_path: Path) -> None:

@@ -5,20 +5,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-import msgspec
-import nats.errors
-
-from bus.cluster import names
-from bus.cluster.errors import ClusterError
 from bus.eventlog import schemas
 from bus.eventlog.log import SQL
 from bus.protocol.control import ControlError, MetricsReply
 from bus.transport.client import request
-from learning_service.cluster.leadership import KEY, Leader
-from tests.support.clusters import Client, connected
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.nats_servers import NatsServers
-from tests.support.workspace import ServiceProcess, Workspace, steady_ports
+from tests.support.workspace import ServiceProcess, Workspace, steady_ports, view_of
 
 TAKEOVER_SECONDS: Final = 3 * PATIENCE
 LOOK_SECONDS: Final = 0.5
@@ -64,6 +57,22 @@ class LearningNode(ServiceProcess):
             return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in sorted(names)}  # noqa: S608 - ours
 
 
+def wait_for_same_state(one: LearningNode, other: LearningNode) -> None:
+    """Wait until two files have the same, also what who leads does by itself, such as recommendations."""
+    wait_until(lambda: one.contents() == other.contents(), TAKEOVER_SECONDS, what="two files with the same state")
+
+
+def wait_for_name(node: LearningNode, experiment_id: str, name: str) -> None:
+    """Wait until a node tells a name of an experiment: while who leads is changing, it says so instead."""
+
+    def is_told() -> bool:
+        with suppress(ControlError):
+            return view_of(node, experiment_id).experiment_name == name
+        return False
+
+    wait_until(is_told, TAKEOVER_SECONDS, what=f"the name {name}")
+
+
 def wait_for_leader(*nodes: LearningNode) -> LearningNode:
     """Wait until one of some leads, and return it."""
     found: list[LearningNode] = []
@@ -73,25 +82,6 @@ def wait_for_leader(*nodes: LearningNode) -> LearningNode:
         return bool(found)
 
     wait_until(is_found, TAKEOVER_SECONDS, what="a learning service that leads")
-    return found[0]
-
-
-def wait_for_holder(servers: NatsServers, *nodes: LearningNode) -> LearningNode:
-    """Wait until one leads and has renewed its key: while servers choose a leader, another one may win it."""
-    seen: dict[str, int] = {}
-    found: list[LearningNode] = []
-
-    def is_renewed(client: Client) -> bool:
-        with suppress(ClusterError, nats.errors.Error):
-            keys = client.run(client.js.key_value(names.LEADER))
-            entry = client.run(keys.get(KEY))
-            control = msgspec.json.decode(entry.value, type=Leader).control
-            if seen.setdefault(control, entry.revision) < entry.revision:
-                found.extend(node for node in nodes if node.control == control and node.leads)
-        return bool(found)
-
-    with connected(servers.url) as client:
-        wait_until(lambda: is_renewed(client), TAKEOVER_SECONDS, what="one that leads and renews its key")
     return found[0]
 
 
