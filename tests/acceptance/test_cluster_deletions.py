@@ -11,7 +11,13 @@ from tests.acceptance.test_cluster_learning import made_before, rename
 from tests.support.cluster_services import ClusterServices, Shape
 from tests.support.clusters import connected
 from tests.support.helpers import PATIENCE, wait_until
-from tests.support.learning_nodes import TAKEOVER_SECONDS, LearningNode, wait_for_all, wait_for_leader
+from tests.support.learning_nodes import (
+    TAKEOVER_SECONDS,
+    LearningNode,
+    leader_and_standby,
+    wait_for_all,
+    wait_for_leader,
+)
 from tests.support.nats_servers import NatsServers
 from tests.support.workspace import Workspace, view_of
 
@@ -34,10 +40,7 @@ def test_whoever_led_begins_another_ledger_with_all_that_it_has(
 ) -> None:
     """Also when nobody writes anything; whoever stands by takes its place behind it, and begins none itself."""
     data, experiment = made_before(workspace)
-    first = LearningNode(workspace, nats, data)
-    first.wait_to_lead()
-    second = LearningNode(workspace, nats, tmp_path / "second")
-    wait_for_all(first, second)
+    first, second = leader_and_standby(workspace, nats, data, tmp_path / "second")
     rename(first, experiment, "before")
     wait_for_all(first, second)
     delete(nats, deleted)

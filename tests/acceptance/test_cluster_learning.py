@@ -17,6 +17,7 @@ from tests.support.helpers import wait_until
 from tests.support.learning_nodes import (
     TAKEOVER_SECONDS,
     LearningNode,
+    leader_and_standby,
     wait_for_all,
     wait_for_leader,
     wait_for_name,
@@ -54,10 +55,7 @@ def rename(node: LearningNode, experiment_id: str, name: str) -> None:
 def test_who_stands_by_takes_over_with_the_same_state(workspace: Workspace, nats: NatsServers, tmp_path: Path) -> None:
     """Data of one machine become those of the cluster; a killed leader costs nothing that was answered."""
     data, experiment = made_before(workspace)
-    first = LearningNode(workspace, nats, data)
-    first.wait_to_lead()
-    second = LearningNode(workspace, nats, tmp_path / "second")
-    wait_for_all(first, second)
+    first, second = leader_and_standby(workspace, nats, data, tmp_path / "second")
     assert "is filled from the cluster" in second.process.errors()
     rename(second, experiment, "asked at the one that stands by")
     assert view_of(first, experiment).experiment_name == "asked at the one that stands by"
@@ -85,10 +83,7 @@ def test_a_leader_that_was_paused_writes_nothing_any_more(
 ) -> None:
     """It wakes up, is refused, and stands by with the state of the one that leads."""
     data, experiment = made_before(workspace)
-    old = LearningNode(workspace, nats, data)
-    old.wait_to_lead()
-    new = LearningNode(workspace, nats, tmp_path / "new")
-    wait_for_all(old, new)
+    old, new = leader_and_standby(workspace, nats, data, tmp_path / "new")
     old.process.send(signal.SIGSTOP)
     new.wait_to_lead()
     rename(new, experiment, "by the new one")
@@ -107,10 +102,7 @@ def test_without_servers_nobody_leads_and_with_them_somebody_does_again(
 ) -> None:
     """Records can be read meanwhile; everything else is refused with a sentence."""
     data, experiment = made_before(workspace)
-    nodes = [LearningNode(workspace, nats, data)]
-    nodes[0].wait_to_lead()
-    nodes.append(LearningNode(workspace, nats, tmp_path / "second"))
-    wait_for_all(*nodes)
+    nodes = leader_and_standby(workspace, nats, data, tmp_path / "second")
     nats.nodes[0].kill()
     wait_until(lambda: not any(node.leads for node in nodes), TAKEOVER_SECONDS, what="no leader")
     for node in nodes:
@@ -190,10 +182,7 @@ def test_a_file_that_the_ledger_has_left_behind_begins_with_a_copy(
 def test_of_three_servers_one_may_die(workspace: Workspace, nats_cluster: NatsServers, tmp_path: Path) -> None:
     """The one that has the say about the ledger too: who leads waits for the next one, and nothing is lost."""
     data, experiment = made_before(workspace)
-    nodes = [LearningNode(workspace, nats_cluster, data)]
-    nodes[0].wait_to_lead()
-    nodes.append(LearningNode(workspace, nats_cluster, tmp_path / "second"))
-    wait_for_all(*nodes)
+    nodes = leader_and_standby(workspace, nats_cluster, data, tmp_path / "second")
     server = nats_cluster.leader_of(names.LEDGER)
     assert server
     server.kill()
@@ -207,10 +196,7 @@ def test_of_three_servers_one_may_die(workspace: Workspace, nats_cluster: NatsSe
 def test_a_damaged_file_is_made_anew_from_the_cluster(workspace: Workspace, nats: NatsServers, tmp_path: Path) -> None:
     """Others have what it has lost, and a file that lacks a row would not do what the ledger says."""
     data, experiment = made_before(workspace)
-    leader = LearningNode(workspace, nats, data)
-    leader.wait_to_lead()
-    other = LearningNode(workspace, nats, tmp_path / "other")
-    wait_for_all(leader, other)
+    leader, other = leader_and_standby(workspace, nats, data, tmp_path / "other")
     other.terminate()
     with closing(sqlite3.connect(other.data / "learning.db")) as db:
         db.execute("UPDATE experiments SET created_at = created_at + 1")

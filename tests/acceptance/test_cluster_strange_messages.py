@@ -8,7 +8,7 @@ import pytest
 from bus.cluster import names
 from tests.acceptance.test_cluster_learning import made_before, rename
 from tests.support.clusters import connected
-from tests.support.learning_nodes import LearningNode, wait_for_all
+from tests.support.learning_nodes import LearningNode, leader_and_standby, wait_for_all
 from tests.support.nats_servers import NatsServers
 from tests.support.workspace import Workspace, view_of
 
@@ -25,10 +25,7 @@ def have_answers_in_the_ledger(nats: NatsServers) -> None:
 def test_answers_in_the_ledger_are_passed_over(workspace: Workspace, nats: NatsServers, tmp_path: Path) -> None:
     """Whoever leads gives its place up, as somebody else has written; all go on behind them, with the same files."""
     data, experiment = made_before(workspace)
-    first = LearningNode(workspace, nats, data)
-    first.wait_to_lead()
-    second = LearningNode(workspace, nats, tmp_path / "second")
-    wait_for_all(first, second)
+    first, second = leader_and_standby(workspace, nats, data, tmp_path / "second")
     have_answers_in_the_ledger(nats)
 
     rename(second, experiment, "after")

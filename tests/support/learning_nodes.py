@@ -57,6 +57,17 @@ class LearningNode(ServiceProcess):
             return {name: db.execute(f"SELECT * FROM {name}").fetchall() for name in sorted(names)}  # noqa: S608 - ours
 
 
+def leader_and_standby(
+    workspace: Workspace, nats: NatsServers, data: Path, other: Path
+) -> tuple[LearningNode, LearningNode]:
+    """Start a learning service that leads, with the data of a folder, and another one that has followed it so far."""
+    leader = LearningNode(workspace, nats, data)
+    leader.wait_to_lead()
+    standby = LearningNode(workspace, nats, other)
+    wait_for_all(leader, standby)
+    return leader, standby
+
+
 def wait_for_same_state(one: LearningNode, other: LearningNode) -> None:
     """Wait until two files have the same, also what who leads does by itself, such as recommendations."""
     wait_until(lambda: one.contents() == other.contents(), TAKEOVER_SECONDS, what="two files with the same state")

@@ -1,10 +1,12 @@
 """The files of a cluster on one's own machines, but for seeds."""
 
 import tomllib
+from collections.abc import Sequence
 
 import pytest
 
 from bus.protocol.validation import InvalidInputError
+from variantbus.cluster.configuration import Node
 from variantbus.cluster.deployment import Certificates, Ports, client_text, nodes_of, server_text
 from variantbus.cluster.roles import ROLES
 
@@ -13,10 +15,15 @@ CERTIFICATES = Certificates(cert="/c.pem", key="/k.pem", ca="/ca.pem")
 USERS = {role.name: f"U{role.name}" for role in ROLES}
 
 
+def texts(nodes: Sequence[Node]) -> list[str]:
+    """Return the configurations of servers."""
+    return [server_text(node, nodes, "/data/", CERTIFICATES, USERS) for node in nodes]
+
+
 def test_a_server_demands_tls_of_all_and_certificates_of_other_servers() -> None:
     """Nobody without a key of a role is let in, and nobody listens on what only a name elsewhere means."""
     nodes = nodes_of(["a.example.org", "10.0.0.2", "c"], PORTS)
-    first, second, _ = (server_text(node, nodes, "/data/", CERTIFICATES, USERS) for node in nodes)
+    first, second, _ = texts(nodes)
 
     assert 'listen: "0.0.0.0:4222"' in first
     assert 'listen: "10.0.0.2:4222"' in second
@@ -31,7 +38,7 @@ def test_a_server_demands_tls_of_all_and_certificates_of_other_servers() -> None
 def test_a_server_is_told_of_by_the_name_in_its_certificate() -> None:
     """Others and clients dial what servers tell of each other, and find no address in a certificate for a name."""
     nodes = nodes_of(["a.example.org", "b.example.org", "10.0.0.3"], PORTS)
-    first, _, third = (server_text(node, nodes, "/data", CERTIFICATES, USERS) for node in nodes)
+    first, _, third = texts(nodes)
 
     assert '\nclient_advertise: "a.example.org:4222"\n' in first
     assert '\n  advertise: "a.example.org:6222"\n' in first
@@ -42,7 +49,7 @@ def test_a_server_is_told_of_by_the_name_in_its_certificate() -> None:
 def test_an_address_of_ipv6_is_told_from_the_port_behind_it() -> None:
     """Nobody could read where the one ends."""
     nodes = nodes_of(["2001:db8::1", "::1", "c"], PORTS)
-    first, second, third = (server_text(node, nodes, "/data", CERTIFICATES, USERS) for node in nodes)
+    first, second, third = texts(nodes)
 
     assert 'listen: "[2001:db8::1]:4222"' in first
     assert 'http: "127.0.0.1:8222"' in first
@@ -55,7 +62,7 @@ def test_a_lone_server_has_no_routes() -> None:
     """It is no member of a cluster, and has TLS all the same."""
     (node,) = nodes_of(["a"], PORTS)
 
-    assert "routes" not in server_text(node, [node], "/data", CERTIFICATES, USERS)
+    assert "routes" not in texts([node])[0]
 
 
 def test_clients_are_told_servers_seed_certificates_and_inbox() -> None:
