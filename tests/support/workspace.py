@@ -126,8 +126,14 @@ class Running:
             raise AssertionError(text) from None
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send it a signal; whom it stops has stopped when this returns.
+
+        Until a busy machine lets its threads see the signal they go on, and may answer once more.
+        """
         self.popen.send_signal(number)
+        if number == signal.SIGSTOP and self.lives and hasattr(os, "waitid"):  # macOS has it since Python 3.13
+            with contextlib.suppress(ChildProcessError):  # it has ended meanwhile
+                os.waitid(os.P_PID, self.popen.pid, os.WSTOPPED | os.WNOWAIT)
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
