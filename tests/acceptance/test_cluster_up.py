@@ -67,6 +67,18 @@ def test_servers_come_back_with_ports_and_data_and_end_with_the_command(workspac
     assert copies_in(url) == 3
 
 
+def test_why_a_server_ends_is_said(workspace: Workspace) -> None:
+    """It writes that to its log alone, and would be started again and again without a reason in sight."""
+    folder = workspace.folder / "data" / "cluster" / "nats-1"
+    folder.mkdir(parents=True)
+    (folder / "data").write_text("no folder")
+    up = workspace.command("cluster", "up", "--nodes", "1", "--data-dir", workspace.folder / "data")
+
+    wait_until(lambda: "starting it again" in up.errors(), READY_SECONDS, what="the end of the server")
+    assert "nats-1 has ended with status 1 (Can't start JetStream: storage directory is not a directory)" in up.errors()
+    assert up.terminate(DOWN_SECONDS) == 0
+
+
 @pytest.mark.timeout(240)
 def test_servers_do_not_outlive_a_command_that_is_killed(workspace: Workspace) -> None:
     """Nothing is left that would have its ports; and a second command beside the first is refused."""

@@ -4,8 +4,10 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from bus.contracts.experiments import ExperimentView
 from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment
 from tests.support.experiment_files import submit
+from tests.support.helpers import wait_until
 from tests.support.workspace import Workspace, view_of
 
 SEARCH = """
@@ -27,14 +29,18 @@ height = 32
 """
 
 
+def has_ended(view: ExperimentView) -> bool:
+    """Return whether no job is under way; a search waits for ratings from its first picture on."""
+    return view.totals.completed == view.totals.jobs
+
+
 def test_a_search_that_waits_for_people_is_cancelled_beside_its_pictures(page: Page, workspace: Workspace) -> None:
     """No job is left then, and still there is something to cancel; it asks first, and says that a search ends."""
     deployment = Deployment(workspace)
     name = submit(workspace, SEARCH.format(objective="stars"))
     deployment.open(page, f"e/{name}/grid")
     expect(page.locator(".head .facts")).to_contain_text("waits for ratings of", timeout=WAIT)
-    totals = view_of(deployment.learning, name).totals
-    assert totals.completed == totals.jobs
+    wait_until(lambda: has_ended(view_of(deployment.learning, name)), what="the end of the jobs that it waits for")
     page.get_by_role("button", name="Cancel", exact=True).click()
     question = page.get_by_role("alertdialog", name="Cancel the search?")
     expect(question).to_contain_text("What is done stays. It plans no more jobs")

@@ -5,6 +5,7 @@ import shlex
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from variantbus.cli.processes import python_module
 from variantbus.cli.supervisor import Program, Supervisor
 from variantbus.cli.up import claim
 from variantbus.cluster.configuration import Node
-from variantbus.cluster.local import find_program, is_healthy, local_nodes, url_of, write_configurations
+from variantbus.cluster.local import find_program, is_healthy, last_words, local_nodes, url_of, write_configurations
 
 LOOK_SECONDS: Final = 0.1
 
@@ -57,7 +58,11 @@ def up(*, nodes: str, port: int, data_dir: Path) -> None:
             f"for services in other terminals: export VARIANTBUS_CLUSTER={shlex.quote(url_of(servers))}", err=True
         )
         programs = [
-            Program(node.name, python_module("variantbus.cli.cluster_node", program, "-c", str(file)))
+            Program(
+                node.name,
+                python_module("variantbus.cli.cluster_node", program, "-c", str(file)),
+                partial(last_words, node, folder),
+            )
             for node, file in zip(servers, files, strict=True)
         ]
         threading.Thread(target=_announce, args=(servers,), name="announcer", daemon=True).start()

@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +20,16 @@ LOOK_SECONDS: Final = 0.2
 
 @dataclass(slots=True)
 class Program:
-    """A process that is to run for ever; `deaths` counts those in a row that came early."""
+    """A process that is to run for ever.
+
+    Attributes:
+        why: Returns why it has ended, for one that does not say so itself; empty if nobody knows.
+        deaths: How many in a row came early.
+    """
 
     name: str
     arguments: list[str]
+    why: Callable[[], str] = str  # which returns nothing
     process: subprocess.Popen[str] | None = field(default=None, init=False)
     started: float = field(default=0.0, init=False)
     due: float = field(default=0.0, init=False)
@@ -67,7 +73,9 @@ class Supervisor:
                 except OSError as error:  # such as no memory or process left: as if it had died at once
                     self._again(one, f"{one.name} cannot be started: {error.strerror}", now)
             elif one.process and one.process.poll() is not None:
-                self._again(one, f"{one.name} has ended with status {shown_status(one.process)}", now)
+                why = one.why()
+                text = f"{one.name} has ended with status {shown_status(one.process)}"
+                self._again(one, text + f" ({why})" * bool(why), now)
 
     def _again(self, one: Program, what: str, now: float) -> None:
         rest = one.ended(now)

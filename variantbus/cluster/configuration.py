@@ -12,6 +12,7 @@ MAX_PAYLOAD: Final = 8 << 20  # bytes: a transaction, or a request of 4 MiB with
 CLIENT_PORT: Final = 4222
 ROUTE_PORT: Final = 6222
 MONITOR_PORT: Final = 8222
+LOG: Final = "server.log"  # of a server of this machine, in its folder
 Value = str | int | bool | Sequence[Any] | Mapping[str, Any]
 
 
@@ -57,7 +58,7 @@ def settings_of(node: Node, nodes: Sequence[Node], store: str) -> dict[str, Valu
 def local_settings(node: Node, nodes: Sequence[Node], folder: Path) -> dict[str, Value]:
     """Return what a server of this machine is told, which has its data and its log in a folder of its own."""
     log: dict[str, Value] = {
-        "log_file": str(folder / "server.log"),
+        "log_file": str(folder / LOG),
         "logfile_size_limit": 16 << 20,
         "logfile_max_num": 2,
     }

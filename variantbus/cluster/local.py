@@ -17,13 +17,15 @@ from msgspec import Meta, Struct
 
 from bus.protocol.validation import InvalidInputError
 from bus.transport.sockets import BindError
-from variantbus.cluster.configuration import Node, local_settings, written
+from variantbus.cluster.configuration import LOG, Node, local_settings, written
 
 PROGRAM: Final = "nats-server"
 HOST: Final = "127.0.0.1"
 NODES: Final = "nodes.json"
 STEADY_PORTS: Final = range(15_000, 32_000)  # below those that systems give to outgoing connections: free the next time
 QUESTION_SECONDS: Final = 1.0
+TAIL_BYTES: Final = 2000  # of a log
+FATAL: Final = "[FTL] "  # in front of what ends a server
 Ports = tuple[Annotated[int, Meta(ge=1, le=65_535)], ...]
 
 
@@ -108,6 +110,16 @@ def is_healthy(node: Node) -> bool:
         return False
 
 
+def last_words(node: Node, folder: Path) -> str:
+    """Return why a server has ended, as its log in the folder of all says; empty if it does not say."""
+    try:
+        tail = (folder / node.name / LOG).read_bytes()[-TAIL_BYTES:]
+    except OSError:  # it has not even made the file
+        return ""
+    last = tail.rstrip().rpartition(b"\n")[2]
+    return last.decode(errors="replace").partition(FATAL)[2]
+
+
 def _read(path: Path) -> _Kept:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Kept)
@@ -126,12 +138,14 @@ def _free_ports(wanted: list[int]) -> list[int]:
         for number in wanted:
             probe = bound.enter_context(socket.socket())
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            numbers.append(_bound(probe, number) if number else _bound_anywhere(probe))
+            numbers.append(_bound(probe, number, numbers) if number else _bound_anywhere(probe, {*numbers, *wanted}))
     return numbers
 
 
-def _bound(probe: socket.socket, number: int) -> int:
+def _bound(probe: socket.socket, number: int, others: list[int]) -> int:
     try:
+        if number in others:  # two sockets may have one port while neither listens
+            raise OSError(errno.EADDRINUSE, "")  # noqa: TRY301 - as it will be once they listen
         probe.bind((HOST, number))
     except OSError as error:
         taken = "something else uses it" if error.errno == errno.EADDRINUSE else str(error.strerror)
@@ -139,8 +153,10 @@ def _bound(probe: socket.socket, number: int) -> int:
     return number
 
 
-def _bound_anywhere(probe: socket.socket) -> int:
+def _bound_anywhere(probe: socket.socket, others: set[int]) -> int:
     for number in random.SystemRandom().sample(STEADY_PORTS, len(STEADY_PORTS)):
+        if number in others:
+            continue
         with suppress(OSError):
             probe.bind((HOST, number))
             return number
