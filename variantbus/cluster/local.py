@@ -133,7 +133,7 @@ def _free_ports(wanted: list[int]) -> list[int]:
     Raises:
         BindError: one is taken.
     """
-    numbers = []
+    numbers: list[int] = []
     with ExitStack() as bound:
         for number in wanted:
             probe = bound.enter_context(socket.socket())
