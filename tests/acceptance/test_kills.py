@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 
 from bus.protocol.control import ControlError
@@ -125,28 +124,15 @@ def test_what_a_killed_runner_left_running_is_ended_by_the_next_one(workspace: W
     """A program whose runner was killed does not run beside its second attempt."""
     runner, learning = start_both(workspace)
     experiment_id = submit(workspace, program(values=1, jobs=1, script="sleep 60"))
-    wait_until(lambda: sleeping(workspace), what="the program's start")
-    left_behind = sleeping(workspace)
+    wait_until(lambda: workspace.running("sleep"), what="the program's start")
+    left_behind = workspace.running("sleep")
 
     runner.kill()
     assert all(one.is_running() for one in left_behind), "a runner that is killed cannot end its programs"
     runner.start()
 
     wait_until(lambda: not any(one.is_running() for one in left_behind), what="the end of what was left behind")
-    wait_until(lambda: sleeping(workspace), what="the second attempt")
+    wait_until(lambda: workspace.running("sleep"), what="the second attempt")
     workspace.run("experiment", "cancel", experiment_id)
     wait_for_end(learning, experiment_id)
-    wait_until(lambda: not sleeping(workspace), what="the end of the second attempt")
-
-
-def sleeping(workspace: Workspace) -> list[psutil.Process]:
-    """Find the programs of jobs that sleep."""
-    return [process for process in workspace.left() if name_of(process) == "sleep"]
-
-
-def name_of(process: psutil.Process) -> str:
-    """Return the name of a process that may end at any moment."""
-    try:
-        return process.name()
-    except psutil.NoSuchProcess:
-        return ""
+    wait_until(lambda: not workspace.running("sleep"), what="the end of the second attempt")

@@ -41,7 +41,7 @@ def test_what_up_has_started_ends_when_it_is_killed(workspace: Workspace) -> Non
     """By `kill -9`, with a program that runs as a job; the next `up` finds data and ports free."""
     first = up(workspace)
     submit(workspace, program(values=1, jobs=1, script=gate(workspace, 0)))
-    wait_until(lambda: any(one.name() == "sh" for one in workspace.left()), what="the job's program")
+    wait_until(lambda: workspace.running("sh"), what="the job's program")
 
     first.kill()
 
@@ -235,7 +235,7 @@ def test_a_demo_ends_with_a_service_of_it_that_was_killed(workspace: Workspace) 
     events = workspace.folder / "data" / "demo" / "logs" / "events.jsonl"
     wait_until(events.exists, COMMAND_SECONDS, what="the services of the demo")
 
-    next(one for one in workspace.left() if "pipeline_runner" in one.cmdline()).kill()
+    workspace.running("pipeline_runner")[0].kill()
 
     assert demo.wait() == 1
     assert demo.errors().startswith("Error: runner has ended with status 137")

@@ -153,7 +153,7 @@ def test_a_service_goes_on_when_nobody_takes_what_it_says(workspace: Workspace, 
     send_garbage(address, 200)
     wait_until(lambda: dropped(address) == 200, what="the garbage")
 
-    (service,) = [one for one in workspace.left() if "pipeline_runner" in one.cmdline() and one.name() != "sh"]
+    (service,) = workspace.running("pipeline_runner")
     service.send_signal(signal.SIGTERM)
     wait_until(lambda: status.exists() and status.read_text(encoding="ascii"), what="the end")
     assert status.read_text(encoding="ascii") == "0\n"

@@ -58,7 +58,8 @@ def test_the_whole_chain_runs_with_keys_and_a_second_machine_may_look(workspace:
     ours = make_keys(workspace)
     use(workspace, ours)
     runner, learning = services(workspace)
-    listening = workspace.command("tail", "variant.status", "--json", "--count", "2", "--timeout", "50")
+    # from the first event on: it may be slower than the experiment, which would then be over
+    listening = workspace.command("tail", "variant.status", "--all", "--json", "--count", "2", "--timeout", "50")
     file = workspace.write("experiment.toml", pictures(values=2, jobs=1))
 
     experiment_id = workspace.run("experiment", "run", file, "--follow").out.split()[0]

@@ -4,13 +4,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.acceptance.conftest import pytest_runtest_makereport, workspace
 from tests.support.browsers import launch, path_of_browser
 from tests.support.helpers import PATIENCE, TIME_FACTOR
 
 __all__ = ["pytest_runtest_makereport", "workspace"]
+# what a page must show has as long as anything else that must happen: Playwright's five seconds are not scaled
+expect.set_options(timeout=PATIENCE * TIME_FACTOR * 1000)
 
 
 @pytest.fixture

@@ -123,8 +123,10 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
     page.get_by_role("link", name="Pictures", exact=True).click()
     expect(page.locator(".cell .stars")).to_have_count(4, timeout=WAIT)
     page.locator(".cell").first.click()
+    expect(page.locator(".viewer")).to_be_visible()  # it follows the address, so keys may come before it
     page.keyboard.press("1")
     page.keyboard.press("Escape")
+    expect(page.locator(".viewer")).to_have_count(0)
     page.get_by_role("link", name="Answer").click()
     expect(page.locator(".plot tbody tr")).to_have_count(2)
     wait_until(lambda: 1 in [one.stars for one in ratings(deployment.learning, experiment_id)], what="the star")
@@ -195,7 +197,8 @@ def test_a_failed_cell_tells_its_reason_and_can_be_retried(page: Page, deploymen
     page.get_by_label("More values of level").fill("7")
     page.get_by_role("button", name="Plan them").click()
     expect(cells(page, "completed")).to_have_count(3, timeout=WAIT)
-    assert view_of(deployment.learning, experiment_id).status == "completed"
+    # the page has the ends from the runner, too, and may know of them before the learning service does
+    wait_until(lambda: view_of(deployment.learning, experiment_id).status == "completed", what="the end")
 
 
 def test_a_page_that_was_open_is_right_after_all_processes_died(page: Page, workspace: Workspace) -> None:

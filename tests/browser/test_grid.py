@@ -132,7 +132,7 @@ def test_the_keyboard_walks_rates_and_arranges(page: Page, deployment: Deploymen
     expect(page.locator(".columns .heading").nth(2)).to_contain_text("★ 1.0", timeout=WAIT)
     page.keyboard.press("Enter")
     expect(page.locator(".viewer")).to_be_visible()
-    assert page.url.endswith(f"/{experiment_id}/grid/2.1")
+    expect(page).to_have_url(f"{deployment.url}/#/e/{experiment_id}/grid/2.1")
     page.keyboard.press("Escape")
     expect(page.locator(".viewer")).to_have_count(0)
     assert focused(page) == "2.1"

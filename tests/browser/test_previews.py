@@ -30,6 +30,9 @@ LOOK = """() => {
   look();
 }"""
 
+KNOWN = """async (main) =>
+    (await import(main.replace("main.js", "data/state.js"))).state.open.cells.get("0.0").preview"""
+
 
 @pytest.fixture
 def fake() -> Iterator[FakeComfy]:
@@ -94,8 +97,11 @@ def test_a_running_cell_shows_what_its_job_has_made_so_far(page: Page, workspace
 
     page.get_by_role("link", name="Answer").click()
     expect(shown).to_have_count(0, timeout=WAIT)
+    main = page.locator("script[type=module]").get_attribute("src")
     before = len(asked)
     tell(2)
+    newest = runner.ask("job.preview", {"job_id": job_id}, PreviewReply).number
+    wait_until(lambda: page.evaluate(KNOWN, main) >= newest, what="the word of the newest preview")
     assert len(asked) == before, "a preview is loaded that nobody sees"
     page.get_by_role("link", name="Pictures", exact=True).click()
     expect(page.locator(".cell.running")).to_have_count(1, timeout=WAIT)

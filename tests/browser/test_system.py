@@ -7,8 +7,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from bus.contracts.jobs import JobRequest, JobView, SubmitParams, SubmitReply
+from bus.contracts.messages import JobStarted
 from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment
 from tests.servers.comfyui import FakeComfy
+from tests.support.checker import messages_of, whole_log
 from tests.support.experiment_files import program, submit
 from tests.support.factories import context
 from tests.support.helpers import wait_until
@@ -48,6 +50,11 @@ def deployment(workspace: Workspace) -> Iterator[Deployment]:
     fake.stop()
 
 
+def states_of(deployment: Deployment, ids: list[str]) -> list[str]:
+    """Return the states of experiments as the learning service has them, which hears of ends after the runner."""
+    return [view_of(deployment.learning, one).status for one in ids]
+
+
 def test_the_queue_is_changed(page: Page, deployment: Deployment) -> None:
     """Another order, a pause, a cancel that is taken back and one that is not; nothing is covered on a phone."""
     url = f"{deployment.url}/static/views/system/order.js"
@@ -81,9 +88,9 @@ def test_the_queue_is_changed(page: Page, deployment: Deployment) -> None:
     assert Axe().run(page).response["violations"] == []
     page.get_by_role("button", name="Resume all").click()
     expect(page.get_by_text("Nothing runs, and nothing waits.")).to_be_visible(timeout=WAIT)
-    ran = [view_of(deployment.learning, one) for one in ids]
-    assert [one.status for one in ran] == ["completed", "completed", "cancelled"]
-    assert ran[1].updated_at <= ran[0].updated_at
+    wait_until(lambda: states_of(deployment, ids) == ["completed", "completed", "cancelled"], what="the ends")
+    began = messages_of(whole_log(deployment.runner), JobStarted)
+    assert [one.learning_context and one.learning_context.experiment_id for one in began] == [ids[1]] * 2 + [ids[0]] * 2
 
 
 def test_servers_disks_and_what_was_rejected_are_told(page: Page, deployment: Deployment) -> None:

@@ -41,9 +41,9 @@ def viewer(page: Page) -> Locator:
     return page.locator("dialog.viewer")
 
 
-def place(page: Page) -> str:
-    """Return what stands behind the experiment in the address."""
-    return page.url.split("/grid")[1]
+def is_at(page: Page, place: str) -> None:
+    """Wait until this stands behind the experiment in the address, which the browser tells of later than of a click."""
+    expect(page).to_have_url(re.compile(re.escape(f"/grid{place}") + "$"))
 
 
 def test_each_picture_has_an_address(page: Page, deployment: Deployment) -> None:
@@ -54,7 +54,7 @@ def test_each_picture_has_an_address(page: Page, deployment: Deployment) -> None
     expect(page).to_have_title(re.compile("cfg_scale 2, seed 8 . Guidance"))
     page.keyboard.press("Escape")
     expect(viewer(page)).to_have_count(0)
-    assert place(page) == ""
+    is_at(page, "")
     expect(page.locator(".cell[data-key='2.1']")).to_be_focused()
 
     page.locator(".cell[data-key='1.0']").click()
@@ -62,17 +62,17 @@ def test_each_picture_has_an_address(page: Page, deployment: Deployment) -> None
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     expect(viewer(page).locator(".about")).to_contain_text("seed 8")
-    assert place(page) == "/2.1"
+    is_at(page, "/2.1")
     page.go_back()
     expect(viewer(page)).to_have_count(0)
     expect(page.locator(".cell[data-key='2.1']")).to_be_focused()
     page.go_forward()
     expect(viewer(page).locator("h2")).to_have_text("cfg_scale 2")
     viewer(page).get_by_role("option", name="4").click()
-    assert place(page) == "/3.1"
+    is_at(page, "/3.1")
     viewer(page).get_by_role("button", name="Close").click()
     expect(viewer(page)).to_have_count(0)
-    assert place(page) == ""
+    is_at(page, "")
 
     page.goto(page.url.split("#")[0] + f"#/e/{name}/grid/77.0")
     expect(viewer(page)).to_contain_text("There is no picture 77.0 in this experiment.", timeout=WAIT)
@@ -141,7 +141,12 @@ def test_a_picture_that_does_not_load_says_so_and_comes_again(page: Page, deploy
     expect(unseen).to_be_hidden()
     page.keyboard.press("ArrowRight")
     expect(viewer(page).locator("h2")).to_have_text("cfg_scale 2")
-    wait_until(lambda: len({url for url in asked if "thumbnail" not in url}) >= 4, what="the neighbours")
+
+    def are_asked() -> bool:
+        page.evaluate("0")  # Playwright tells of a request only while it is asked something
+        return len({url for url in asked if "thumbnail" not in url}) >= 4
+
+    wait_until(are_asked, what="the neighbours")
 
 
 def test_two_are_compared_and_their_settings_copied(page: Page, deployment: Deployment) -> None:
@@ -156,9 +161,9 @@ def test_two_are_compared_and_their_settings_copied(page: Page, deployment: Depl
     expect(about).to_contain_text("cfg_scale 1 beside 0")
     page.get_by_label("Seed of the second picture").select_option("0")
     expect(aside.locator(".differs dt")).to_have_text(["cfg_scale"])
-    assert place(page) == "/1.0?with=0.0"
+    is_at(page, "/1.0?with=0.0")
     page.keyboard.press("ArrowDown")
-    assert place(page) == "/1.1?with=0.1"
+    is_at(page, "/1.1?with=0.1")
 
     divider, stage = viewer(page).get_by_role("slider"), viewer(page).locator(".stage")
     box = stage.bounding_box()
@@ -170,7 +175,7 @@ def test_two_are_compared_and_their_settings_copied(page: Page, deployment: Depl
     expect(divider).to_have_attribute("aria-valuenow", "25")
     divider.press("ArrowRight")
     expect(divider).to_have_attribute("aria-valuenow", "27")
-    assert place(page) == "/1.1?with=0.1"
+    is_at(page, "/1.1?with=0.1")
 
     viewer(page).get_by_role("button", name="Flip").click()
     expect(stage.locator(".caption:visible")).to_have_text("cfg_scale 0")

@@ -265,7 +265,7 @@ class Workspace:
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.left(), STOP_SECONDS)
         left = self.left()
-        commands = [_command_line(process) for process in left]
+        commands = [" ".join(_words(process)) or f"process {process.pid}, which has ended since" for process in left]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -276,6 +276,10 @@ class Workspace:
     def left(self) -> list[psutil.Process]:
         """Find everything that was started by this test, or by what it started, and still lives."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def running(self, word: str) -> list[psutil.Process]:
+        """Find those of `left` that have a word in their command line, such as a program or a module."""
+        return [process for process in self.left() if word in _words(process)]
 
     def report(self, some: list[Running] | None = None) -> str:
         """Return the end of the stderr of processes, for the eyes of whoever looks at a failure."""
@@ -353,8 +357,9 @@ def _ends(running: Running) -> bool:
     return True
 
 
-def _command_line(process: psutil.Process) -> str:
+def _words(process: psutil.Process) -> list[str]:
+    """Return the command line of a process that may end at any moment; nothing is left of one that has."""
     try:
-        return " ".join(process.cmdline())
+        return process.cmdline()
     except psutil.NoSuchProcess:
-        return f"process {process.pid}, which has ended since"
+        return []
