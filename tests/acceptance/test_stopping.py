@@ -42,7 +42,7 @@ def test_a_runner_whose_program_ignores_sigterm_still_ends_in_time(workspace: Wo
     assert runner.process.terminate(STOP_SECONDS) == 0
 
     learning.terminate()
-    assert workspace.left() == []
+    wait_until(lambda: workspace.left() == [], what="the end of the program's children, for which nobody waits")
 
 
 def test_a_stopped_service_says_nothing_that_looks_like_a_fault(workspace: Workspace) -> None:

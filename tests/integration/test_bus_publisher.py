@@ -369,7 +369,6 @@ def test_a_long_trimming_is_one_chain_of_steps(
     monkeypatch.setattr(service.log, "trim", trim)
     for _ in range(50):
         service.call(service.publisher._tick)
-    begin = time.monotonic()
-    wait_until(lambda: time.monotonic() - begin > 5 * TRIM_GAP, what="some steps")
+    wait_until(lambda: len(steps) > 5, what="some steps")
 
-    assert 1 <= len(steps) <= 2 + (steps[-1] - steps[0]) / TRIM_GAP
+    assert len(steps) <= 2 + (steps[-1] - steps[0]) / TRIM_GAP

@@ -20,7 +20,7 @@ from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from variantbus.dashboard import connection
 from variantbus.dashboard.connection import Connection
 
-SHORT: Final = 0.2  # seconds that stand for the real deadlines
+SHORT: Final = 0.2 * TIME_FACTOR  # seconds that stand for the real deadlines
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
 
 
@@ -115,7 +115,7 @@ def test_a_byte_now_and_then_does_not_keep_a_connection(
     monkeypatch.setattr(connection, "LINGER_SECONDS", SHORT)
     began = time.monotonic()
     with connect(server[1], request_) as client:
-        client.settimeout(0.35)  # with three bytes, the body of HEAD is not complete when the time is over
+        client.settimeout(1.75 * SHORT)  # with three bytes, the body of HEAD is not complete when the time is over
 
         def is_closed() -> bool:
             try:
@@ -145,7 +145,7 @@ def test_a_reply_that_nobody_reads_is_given_up(server: tuple[Server, int], monke
 @pytest.mark.fault(item="F68")
 def test_a_page_that_reads_slowly_is_served(server: tuple[Server, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as it reads something now and then."""
-    monkeypatch.setattr(connection, "READ_SECONDS", 2 * SHORT * TIME_FACTOR)
+    monkeypatch.setattr(connection, "READ_SECONDS", 2 * SHORT)
     with connect(server[1], b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n") as client:
         for _ in range(6):
             left = 8 << 20  # more than the system holds for us

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from bus.console.process import EXIT_UNEXPECTED
 from bus.subscriber.delivery import Delivery
-from tests.support.helpers import REPLY_SECONDS
+from tests.support.helpers import REPLY_SECONDS, TIME_FACTOR
 from variantbus.notify import sending
 from variantbus.notify.news import KINDS, Message, Told
 from variantbus.notify.outbox import Outbox
@@ -63,11 +63,11 @@ class Server:
 )
 def test_the_status_of_a_webhook_decides(monkeypatch: pytest.MonkeyPatch, answer: bytes, told: str) -> None:
     """A redirection has taken nothing; and of what took the message, no more is waited for, which may have no end."""
-    monkeypatch.setattr(sending, "SECONDS", 5)
+    monkeypatch.setattr(sending, "SECONDS", 5 * TIME_FACTOR)
     with closing(Server(answer)) as server:
         began = time.monotonic()
         found = send(server.url, MESSAGE)
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 4 * TIME_FACTOR
     assert found.endswith(told)
     assert bool(found) == bool(told)
 

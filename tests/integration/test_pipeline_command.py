@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image
 
@@ -19,7 +18,7 @@ from pipeline_runner.outputs.files import Outputs
 from pipeline_runner.pipelines import Setup
 from pipeline_runner.pipelines.command.pipeline import _STAGES, CommandPipeline, fill_in, metrics_of
 from tests.support.factories import Reports, context, record_of
-from tests.support.helpers import wait_until
+from tests.support.helpers import is_gone, wait_until
 
 ECHO = "import json, sys, pathlib; pathlib.Path(sys.argv[1], 'arguments.json').write_text(json.dumps(sys.argv[2:]))"
 
@@ -43,14 +42,6 @@ def error_of(result: JobResult) -> tuple[str, str]:
     assert not result.success
     assert result.error is not None
     return result.error.kind, result.error.message
-
-
-def is_gone(pid: int) -> bool:
-    """Return whether a process has ended, as a zombie has that nobody has fetched yet."""
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.mark.parametrize(

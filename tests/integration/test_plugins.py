@@ -155,7 +155,7 @@ def test_a_hook_that_hangs_is_abandoned_at_shutdown(caplog: pytest.LogCaptureFix
     begin = time.monotonic()
     hooks.close(0.05)
 
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < PATIENCE * TIME_FACTOR
     assert "completion hooks did not end in time" in caplog.text
     released.set()
 

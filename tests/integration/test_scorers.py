@@ -12,7 +12,7 @@ from pipeline_runner.scoring import kept, talk
 from pipeline_runner.scoring.kept import KeptScorer
 from pipeline_runner.scoring.lines import Question
 from pipeline_runner.scoring.talk import ScorerError, StoppedError
-from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
+from tests.support.helpers import PATIENCE, TIME_FACTOR, is_gone, wait_until
 from tests.support.scorers import GOOD, asked, program
 
 Open = Callable[[str], KeptScorer]
@@ -176,7 +176,7 @@ def test_who_waits_no_more_ends_it_with_its_children(scorer: Open, tmp_path: Pat
 
     assert ends == ["stopped", "stopped"]
     assert time.monotonic() - began < 2 * TIME_FACTOR
-    wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie", what="its end")
+    wait_until(lambda: is_gone(child), what="its end")
 
 
 def test_a_process_that_nobody_needs_ends(scorer: Open, tmp_path: Path) -> None:

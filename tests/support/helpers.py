@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Final, TypeVar
 
+import psutil
+
 from bus.contracts.messages import JobQueued
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
@@ -107,6 +109,14 @@ def is_open(log: Log) -> bool:
     except sqlite3.ProgrammingError:
         return False
     return True
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended, as a zombie has that nobody has fetched yet."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Service:
