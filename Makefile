@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 INSTALLED := $(VENV)/.installed
 EQUIPPED := $(VENV)/.equipped
 
-.PHONY: help install tools demo test unit integration acceptance browser coverage contract screenshots fuzz chaos cluster-chaos bitflips simulate bench soak pagesoak year stall interop lint format lock clean
+.PHONY: help install tools demo test test-all unit integration acceptance browser coverage contract screenshots fuzz chaos cluster-chaos bitflips simulate bench soak pagesoak year stall interop lint format lock clean
 
 help: ## Print this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,12 +34,21 @@ demo: install ## Run the example experiment on a fresh set of services and draw 
 	$(BIN)/variantbus demo --data-dir data
 
 # Where bytecode is forbidden, as in many containers, each of a thousand processes would compile all that it imports.
-test unit integration acceptance browser coverage: export PYTHONDONTWRITEBYTECODE :=
+test test-all unit integration acceptance browser coverage: export PYTHONDONTWRITEBYTECODE :=
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+# Beside the unit tests those of the log, which is a file. The list of what is held is in pyproject.toml.
+COVERED := tests/unit $(patsubst %,tests/integration/test_%.py,bus_log* bus_retention log_faults metrics cluster_access_file \
+	damaged_state migrations verify)
+CLUSTER_CHAOS := tests/acceptance/test_cluster_chaos.py
 
-test: tools ## Run all tests on all cores, or with TEST=path those of a file, a folder or a `file::test`.
-	$(PYTEST) $(TEST)
+test: tools ## Run the tests of every day on all cores, or with TEST=path all of a file, a folder or a `file::test`.
+	$(PYTEST) $(or $(TEST),-m 'not exhaustive')
+
+# Those under coverage come first: they are quick to fail, and need not run again. Chaos is alone on the machine.
+test-all: coverage ## Run every test once, also the exhaustive ones that `make test` leaves out: about half an hour.
+	$(PYTEST) $(addprefix --ignore-glob=,$(COVERED) $(CLUSTER_CHAOS))
+	$(MAKE) cluster-chaos
 
 unit: tools ## Run the tests that need no socket, process or database: half a minute.
 	$(PYTEST) tests/unit
@@ -53,11 +62,8 @@ acceptance: tools ## Run the tests that start the commands as processes.
 browser: tools ## Run the tests of the dashboard in Chromium; without it they are skipped.
 	$(PYTEST) tests/browser
 
-# Beside the unit tests those of the log, which is a file. The list of what is held is in pyproject.toml.
 coverage: tools ## Hold 100 % of the branches of the protocol, the log and every module that decides.
-	$(PYTEST) tests/unit tests/integration/test_bus_log*.py tests/integration/test_bus_retention.py \
-		tests/integration/test_log_faults.py tests/integration/test_metrics.py tests/integration/test_cluster_access_file.py \
-		tests/integration/test_damaged_state.py tests/integration/test_migrations.py tests/integration/test_verify.py --cov
+	$(PYTEST) $(COVERED) --cov
 
 contract: tools ## Ask image servers (WEBUI_URL, COMFYUI_URL; without one our fake) what their contract says, and print the differences.
 	$(BIN)/python -m tests.contract $(if $(WEBUI_URL),--webui-url $(WEBUI_URL)) $(if $(COMFYUI_URL),--comfyui-url $(COMFYUI_URL))
@@ -83,7 +89,7 @@ chaos: tools ## Kill, stop and restart the services at random for CHAOS_SECONDS;
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_chaos.py --timeout=0
 
 cluster-chaos: tools ## Kill and pause all that a cluster consists of for CLUSTER_CHAOS_SECONDS; CLUSTER_CHAOS_SEED repeats a run.
-	CLUSTER_CHAOS_SECONDS=$${CLUSTER_CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s tests/acceptance/test_cluster_chaos.py --timeout=0
+	CLUSTER_CHAOS_SECONDS=$${CLUSTER_CHAOS_SECONDS:-300} $(BIN)/python -m pytest -q -s $(CLUSTER_CHAOS) --timeout=0
 
 BITFLIPS ?= 1000
 

@@ -69,6 +69,7 @@ def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs
     assert f"the search goes on, with {BUDGET - 10} jobs left of its budget of {BUDGET}" in extended
 
 
+@pytest.mark.exhaustive
 @pytest.mark.fault(item="F172")
 def test_a_search_survives_kills_and_keeps_its_budget(workspace: Workspace) -> None:
     """The learning service is killed while jobs run, and when a round has just ended."""

@@ -76,6 +76,7 @@ def leftovers(workspace: Workspace) -> list[Path]:
     return list(workspace.folder.glob("variantbus-bench-*"))
 
 
+@pytest.mark.exhaustive
 def test_every_measurement_runs_and_is_written_down(workspace: Workspace) -> None:
     """All measurements come out, with medians, ratios, single rounds and the machine, and as a picture."""
     running = start(workspace, "--rounds", "1", "--output", str(workspace.folder / "results"))
@@ -97,6 +98,7 @@ def test_every_measurement_runs_and_is_written_down(workspace: Workspace) -> Non
     assert leftovers(workspace) == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("peer", ["pyzmq-direct", "zenoh", "zenoh-file"])
 def test_peers_without_a_server_come_through(workspace: Workspace, peer: str) -> None:
     """Each event arrives once and in order, as everywhere, and the picture shows apart what is not durable."""
@@ -110,6 +112,7 @@ def test_peers_without_a_server_come_through(workspace: Workspace, peer: str) ->
     assert 'class="lost"' in (workspace.folder / "results" / "latest.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("peer", JOB_PEERS)
 def test_jobs_run_beside_a_peer(workspace: Workspace, peer: str) -> None:
     """The jobs of ours and of each peer come through, and what was measured before is kept."""

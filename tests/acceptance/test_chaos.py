@@ -148,6 +148,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     disk.close()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(240 + 3 * SECONDS)
 def test_random_faults_for_a_while_leave_nothing_wrong(disk: SmallDisk, workspace: Workspace) -> None:
     """Kill, stop, continue and restart services and subscribers, fill the disk, flood, be rude; all invariants hold."""

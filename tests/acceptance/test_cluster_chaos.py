@@ -27,6 +27,7 @@ RUNNERS: Final = 4
 LEARNERS: Final = 2
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(420 + 3 * SECONDS)
 def test_whatever_dies_each_job_ends_once_and_is_counted_once(workspace: Workspace, nats_cluster: NatsServers) -> None:
     """Servers, runners and learning services are killed and paused, leaders too, two and all servers at once.

@@ -14,6 +14,7 @@ from tests.support.workspace import Workspace, finish, sentence_of
 CHECKS: Final = 120.0  # seconds for what may need several checks
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(300)
 def test_a_cluster_is_well_until_a_server_dies(workspace: Workspace, nats_cluster: NatsServers) -> None:
     """The report has servers, streams, who leads and which runners are there, and `check` has it in short."""

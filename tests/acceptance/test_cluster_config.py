@@ -91,6 +91,7 @@ def says(client: Client, subject: str) -> bool:
     return mine.last_error is before
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(300)
 def test_each_role_may_do_what_it_has_to_and_nothing_else(files: Path) -> None:
     """A learning service has the streams, a runner takes jobs and commits ends, a reader looks."""

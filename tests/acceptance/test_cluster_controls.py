@@ -36,6 +36,7 @@ def start(services: ClusterServices, name: str, module: str, words: str) -> None
     services.start_service(name, f"tests.support.{module}")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("spoiled", ["", "compare"])
 def test_a_late_worker_would_end_a_job_again_if_nothing_were_compared(services: ClusterServices, spoiled: str) -> None:
@@ -60,6 +61,7 @@ def test_a_late_worker_would_end_a_job_again_if_nothing_were_compared(services: 
         services.check_all()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("spoiled", ["", "positions"])
 def test_an_end_that_the_cluster_lost_would_be_missed_if_no_position_were_checked(

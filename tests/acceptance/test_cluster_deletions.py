@@ -34,7 +34,13 @@ def delete(nats: NatsServers, deleted: list[str]) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("deleted", [[names.LEDGER], [*STREAMS, *BUCKETS]], ids=["ledger", "all"])
+@pytest.mark.parametrize(
+    "deleted",
+    [
+        pytest.param([names.LEDGER], id="ledger"),
+        pytest.param([*STREAMS, *BUCKETS], id="all", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_whoever_led_begins_another_ledger_with_all_that_it_has(
     workspace: Workspace, nats: NatsServers, tmp_path: Path, deleted: list[str]
 ) -> None:
@@ -64,6 +70,7 @@ def test_whoever_led_begins_another_ledger_with_all_that_it_has(
     assert view_of(second, experiment).experiment_name == "after"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(240)
 def test_buckets_that_are_deleted_are_made_again(workspace: Workspace, nats: NatsServers) -> None:
     """Who leads, which runners there are and pictures: without them nothing would be planned or would end."""
@@ -81,6 +88,7 @@ def test_buckets_that_are_deleted_are_made_again(workspace: Workspace, nats: Nat
         services.close()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(240)
 def test_a_ledger_that_is_emptied_is_followed_again_by_a_new_machine(
     workspace: Workspace, nats: NatsServers, tmp_path: Path

@@ -29,6 +29,7 @@ def disk(workspace: Workspace) -> Iterator[SmallDisk]:
     small.close()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(240)
 def test_a_full_disk_of_a_server_is_told_and_costs_nothing(disk: SmallDisk, workspace: Workspace) -> None:
     """`cluster check` names the server, and the learning service says in its log why nobody leads."""

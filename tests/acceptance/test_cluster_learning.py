@@ -97,6 +97,7 @@ def test_a_leader_that_was_paused_writes_nothing_any_more(
     wait_for_same_state(old, new)
 
 
+@pytest.mark.exhaustive
 def test_without_servers_nobody_leads_and_with_them_somebody_does_again(
     workspace: Workspace, nats: NatsServers, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def cut(network: Network, services: ClusterServices, victim: str, way: Way) -> N
         network.cut_client(leader_of(services) if victim == "learning" else "runner-0", way)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("victim", ["server", "learning", "runner"])
 def test_who_is_cut_off_and_back_neither_loses_nor_repeats_a_job(
@@ -73,6 +74,7 @@ def test_who_is_cut_off_and_back_neither_loses_nor_repeats_a_job(
     services.check_all()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(400)
 def test_a_runner_that_is_cut_off_for_longer_than_its_jobs_are_kept_for_it(
     network: Network, services: ClusterServices

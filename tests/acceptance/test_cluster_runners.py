@@ -74,6 +74,7 @@ def wait_for_ends(client: Client, number: int) -> None:
     wait_until(there, SECONDS, what=f"{number} ends", longest_poll=0.3)
 
 
+@pytest.mark.exhaustive
 def test_whoever_dies_or_sleeps_each_job_counts_once(workspace: Workspace, client: Client, nats: NatsServers) -> None:
     """One runner is killed and never comes back, one is paused until others have its jobs, the server is killed."""
     options = ("--cluster", nats.url, "--workers", "3")
@@ -117,6 +118,7 @@ def test_a_killed_runner_goes_on_when_it_is_started_again(
     assert time.monotonic() - began < SECONDS
 
 
+@pytest.mark.exhaustive
 def test_a_job_that_kills_each_runner_fails_at_its_fifth_delivery(
     workspace: Workspace, client: Client, nats: NatsServers
 ) -> None:

@@ -21,6 +21,7 @@ def have_answers_in_the_ledger(nats: NatsServers) -> None:
         client.have_answers_at(names.ENTRY, names.LEDGER, ANSWERS)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(240)
 def test_answers_in_the_ledger_are_passed_over(workspace: Workspace, nats: NatsServers, tmp_path: Path) -> None:
     """Whoever leads gives its place up, as somebody else has written; all go on behind them, with the same files."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -25,8 +24,7 @@ from tests.support.factories import context
 from tests.support.helpers import wait_until
 from tests.support.workspace import COMMAND_SECONDS, ROOT, Running, ServiceProcess, Workspace
 
-# every point is tried in CI; elsewhere some of them, others each time
-STRIDE: Final = int(os.environ.get("VARIANTBUS_TEST_STRIDE", "12"))
+LEAST_POINTS: Final = 24  # of the life of one job
 RECOVERY_POINTS: Final = 24  # of a start; what follows is the life of a job
 SCRIPT: Final = str(ROOT / "tests" / "support" / "dying_runner.py")
 PICTURE: Final = str(ROOT / "docs" / "images" / "contact-sheet.png")
@@ -102,22 +100,30 @@ def die_at(workspace: Workspace, scenario: Scenario, point: int, data: Path) -> 
     return reached.exists()
 
 
+def die_and_recover(workspace: Workspace, scenario: Scenario, point: int) -> bool:
+    """Let a runner die at a point, and check what the next one makes of it; False if there is no such point."""
+    data = workspace.folder / f"point-{point}"
+    died = die_at(workspace, scenario, point, data)
+    recover(workspace, scenario, point, data)
+    return died
+
+
+def recover(workspace: Workspace, scenario: Scenario, point: int, data: Path) -> None:
+    """Do the same again with the next runner, and check what it makes of what a dead one has left."""
+    runner = workspace.runner("--workers", "1", data=data)
+    wait_until(partial(scenario.act, runner.control, scenario.jobs), what="the same again")
+    ended = partial(states, runner.control, scenario.jobs)
+    wait_until(lambda: ended() == {scenario.state}, COMMAND_SECONDS, what=f"the end after {point}")
+    check(runner, scenario, data / "outputs", point)
+    runner.terminate()
+
+
 def die_everywhere(workspace: Workspace, scenario: Scenario, share: int = 0, shares: int = 1) -> None:
     """Let runners die at every point of a share of them, and check each time what the next one makes of it."""
-    point = first = share + 1 + shares * random.randrange(min(STRIDE, 5))  # noqa: S311 - which points are tried
-    while True:
-        data = workspace.folder / f"point-{point}"
-        died = die_at(workspace, scenario, point, data)
-        runner = workspace.runner("--workers", "1", data=data)
-        wait_until(partial(scenario.act, runner.control, scenario.jobs), what="the same again")
-        ended = partial(states, runner.control, scenario.jobs)
-        wait_until(lambda ended=ended: ended() == {scenario.state}, COMMAND_SECONDS, what=f"the end after {point}")  # type: ignore[misc]  # bound now
-        check(runner, scenario, data / "outputs", point)
-        runner.terminate()
-        if not died:
-            assert point > first, "there are more points than that"
-            return
-        point += shares * STRIDE
+    point = first = share + 1
+    while die_and_recover(workspace, scenario, point):
+        point += shares
+    assert point > first, "there are more points than that"
 
 
 def check(runner: ServiceProcess, scenario: Scenario, outputs: Path, point: int) -> None:
@@ -138,6 +144,14 @@ def check(runner: ServiceProcess, scenario: Scenario, outputs: Path, point: int)
     assert found == named, point
 
 
+def test_a_runner_that_dies_at_some_point_ends_each_job_once(workspace: Workspace) -> None:
+    """A short life of one job, at a point that is another one each time; below are all points, and more to die of."""
+    point = random.randint(1, LEAST_POINTS)  # noqa: S311 - which point is tried
+
+    assert die_and_recover(workspace, Scenario("submit", [job(0, "command", "run", COPY)], submit), point)
+
+
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("share", range(4))
 def test_a_runner_that_dies_at_any_point_ends_each_job_once(workspace: Workspace, share: int) -> None:
@@ -147,6 +161,7 @@ def test_a_runner_that_dies_at_any_point_ends_each_job_once(workspace: Workspace
     die_everywhere(workspace, Scenario("submit", jobs, submit), share, 4)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_a_runner_that_dies_while_it_cancels_cancels_each_job_once(workspace: Workspace) -> None:
     """Whatever of the wish was on disk, and whoever repeats it: each job is cancelled, once."""
@@ -155,6 +170,7 @@ def test_a_runner_that_dies_while_it_cancels_cancels_each_job_once(workspace: Wo
     die_everywhere(workspace, Scenario("cancel_experiment", jobs, cancel, "cancelled"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_a_runner_that_dies_at_an_image_server_ends_each_job_once(workspace: Workspace) -> None:
     """The server makes some pictures twice, but one of them is the job's, and it is whole."""
@@ -176,18 +192,14 @@ def fake_webui() -> Iterator[FakeWebui]:
         server.close()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_a_runner_that_dies_while_it_recovers_ends_each_job_once(workspace: Workspace) -> None:
     """A second death, at any point of the start after the first one, changes nothing."""
     jobs = [job(number, "command", "run", COPY) for number in range(2)]
-    for point in range(1 + random.randrange(min(STRIDE, 5)), RECOVERY_POINTS, STRIDE):  # noqa: S311 - the same
+    for point in range(1, RECOVERY_POINTS):
         data = workspace.folder / f"point-{point}"
         assert die_at(workspace, Scenario("_judge", jobs, submit), 1, data), "it dies with a job that has run"
         data.with_suffix(".reached").unlink()
         die_at(workspace, Scenario("start", jobs, submit), point, data)
-        runner = workspace.runner("--workers", "1", data=data)
-        wait_until(partial(submit, runner.control, jobs), what="the same again")
-        ended = partial(states, runner.control, jobs)
-        wait_until(lambda ended=ended: ended() == {"completed"}, COMMAND_SECONDS, what=f"the end after {point}")  # type: ignore[misc]  # bound now
-        check(runner, Scenario("start", jobs, submit), data / "outputs", point)
-        runner.terminate()
+        recover(workspace, Scenario("start", jobs, submit), point, data)

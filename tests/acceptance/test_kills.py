@@ -68,6 +68,7 @@ def test_a_killed_runner_runs_its_unfinished_jobs_again_under_their_ids(workspac
     assert sorted(attempts) == [1] * 28 + [2] * 2, "exactly the two that ran were taken again"
 
 
+@pytest.mark.exhaustive
 def test_no_picture_is_half_written_when_the_runner_is_killed_while_it_writes(workspace: Workspace) -> None:
     """Whenever the runner dies, a file under its final name is whole."""
     runner, learning = start_both(workspace)
@@ -89,7 +90,7 @@ def is_writing(runner: ServiceProcess, outputs: Path, head: int) -> bool:
     return now >= head + 9 or (now >= head and any(outputs.rglob(".*.png.*")))
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (2, 3))])
 def test_both_services_survive_kills_at_random_moments(workspace: Workspace, seed: int) -> None:
     """Both are killed several times, whenever a random number of events has been logged; all jobs count once."""
     chance = random.Random(seed)  # noqa: S311 - a test that can be repeated

@@ -61,6 +61,7 @@ print("done")
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.fault(item="F48")
 @pytest.mark.timeout(0 if LONG else 120)
 def test_subscribers_that_read_nothing_outlive_their_publisher_and_have_everything_later(workspace: Workspace) -> None:
@@ -217,6 +218,7 @@ def show(text: str, found: Footprint) -> None:
     print(f"{text}; {found.memory >> 20} MiB and {found.descriptors} descriptors")  # noqa: T201
 
 
+@pytest.mark.exhaustive
 @pytest.mark.fault(item="F48")
 @pytest.mark.timeout(0 if LONG else 120)
 def test_a_service_outlives_floods_of_requests_by_clients_that_are_reset(workspace: Workspace) -> None:
@@ -230,6 +232,7 @@ def test_a_service_outlives_floods_of_requests_by_clients_that_are_reset(workspa
     assert publisher.process.terminate() == 0
 
 
+@pytest.mark.exhaustive
 @pytest.mark.fault(item="F48")
 @pytest.mark.timeout(0 if LONG else 120)
 def test_a_service_with_keys_outlives_floods_by_a_key_that_may_only_read(workspace: Workspace, tmp_path: Path) -> None:

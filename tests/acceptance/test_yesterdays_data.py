@@ -54,7 +54,10 @@ def fixed_port() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("fixed_port")
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "version",
+    [VERSIONS[0], *(pytest.param(one, marks=pytest.mark.exhaustive) for one in VERSIONS[1:-1]), VERSIONS[-1]],
+)
 def test_an_earlier_version_s_data_is_opened_and_its_work_goes_on(workspace: Workspace, version: str) -> None:
     """Experiments, ratings, the comparison and pictures are there; unfinished jobs run; the answer is the same."""
     unpack(version, workspace.folder)

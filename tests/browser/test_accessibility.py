@@ -21,6 +21,7 @@ def broken(found: dict[str, Any]) -> list[str]:
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_no_view_shuts_anybody_out(browser: Browser, workspace: Workspace) -> None:
     """No violation of the rules that a program can check, in any view."""

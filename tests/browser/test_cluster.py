@@ -25,6 +25,7 @@ def number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(600)
 def test_a_server_dies_and_comes_back(browser: Browser, page: Page, workspace: Workspace) -> None:
     """In words and in colour; servers, streams and jobs are those of the command. No rule for everybody is broken."""

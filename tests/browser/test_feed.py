@@ -24,7 +24,10 @@ DEFINITION = {
 }
 
 
-@pytest.mark.parametrize("script", ["", WITHOUT_WORKERS], ids=["worker", "elected"])
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param("", id="worker"), pytest.param(WITHOUT_WORKERS, id="elected", marks=pytest.mark.exhaustive)],
+)
 def test_many_tabs_are_live_each_on_its_own_experiment(browser: Browser, deployment: Deployment, script: str) -> None:
     """A browser has six connections for one server. They go on when the first tab is closed, which may have had it."""
     names = [f"tab-{number}" for number in range(TABS)]

@@ -88,6 +88,7 @@ def live_through(page: Page, deployment: Deployment, pictured: str, number: int)
     expect(row).to_have_count(0, timeout=WAIT)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(300 + 2 * SECONDS)
 def test_the_memory_of_a_page_stays_flat(page: Page, deployment: Deployment) -> None:
     """In mid-list nothing of an experiment is left. The page has the stream itself, so that this counts, too."""

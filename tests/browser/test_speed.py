@@ -9,6 +9,7 @@ import statistics
 from pathlib import Path
 from typing import Final
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from bus.contracts.messages import JobCompleted
@@ -20,6 +21,7 @@ from tests.support.many_experiments import fill
 from tests.support.workspace import Workspace, view_of
 
 __all__ = ["deployment"]
+pytestmark = pytest.mark.exhaustive
 CROWDED: Final = 5
 SLACK: Final = TIME_FACTOR * (CROWDED if "PYTEST_XDIST_WORKER" in os.environ else 1)
 PAINTED_MS: Final = (40, 100)  # from the end of a job to its picture's place in the page: the middle, and 95 %

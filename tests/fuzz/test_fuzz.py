@@ -119,6 +119,7 @@ def test_absurd_experiments_are_planned_or_refused_with_a_sentence(
     TARGETS["experiment"]("\n".join([*parts, further]).encode("utf-8", "replace"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not ATHERIS and "CI" not in os.environ, reason="needs atheris: pip install '.[fuzz]'")
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_bounded_run_of_atheris_finds_nothing(target: str, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_a_server_that_is_paused_is_left_for_another_one(nats_cluster: NatsServe
         node.carry_on()
 
 
+@pytest.mark.exhaustive
 def test_what_is_on_its_way_to_a_server_that_is_paused_holds_nobody_back(nats_cluster: NatsServers) -> None:
     """More than the systems between take, so that the connection cannot be closed in good order."""
     with connected(nats_cluster.url) as client:

@@ -76,6 +76,7 @@ def test_who_is_silent_is_followed_and_told(nats: NatsServers) -> None:
         other.run(two.release())
 
 
+@pytest.mark.exhaustive
 def test_without_servers_nobody_holds_the_key(nats: NatsServers) -> None:
     """As somebody else may have it by now; with them it can be won again."""
     with connected(nats.url) as client:
@@ -106,6 +107,7 @@ def test_a_bucket_that_is_deleted_is_made_again(nats: NatsServers) -> None:
         client.run(one.release())
 
 
+@pytest.mark.exhaustive
 def test_a_key_that_servers_with_a_wrong_clock_keep_is_taken(
     nats: NatsServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

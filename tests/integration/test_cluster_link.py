@@ -365,6 +365,7 @@ def test_ends_wait_in_the_cluster_while_no_more_are_taken(
     assert metric(learning, "variantbus_cluster_ends_position") == 40
 
 
+@pytest.mark.exhaustive
 def test_one_of_three_servers_may_die_and_another_one_pause(nats_cluster: NatsServers, tmp_path: Path) -> None:
     """Who leads the streams is hit each time; the ends are read on from another one."""
     with connected(nats_cluster.url) as client:

@@ -27,6 +27,7 @@ def test_one_server_is_a_cluster_that_can_be_killed_and_started_again(nats: Nats
         connection.close()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("no_leaks")
 def test_three_servers_have_leaders_and_lose_one_with_all_that_it_had(nats_cluster: NatsServers) -> None:
     """The leader of a stream is paused and another one leads; a node without its data gets it back."""

@@ -24,6 +24,7 @@ def copies(client: Client) -> dict[str, int]:
     return {one.config.name: one.config.num_replicas for one in found}
 
 
+@pytest.mark.exhaustive
 def test_a_server_that_is_away_is_no_reason_for_fewer_copies(nats_cluster: NatsServers) -> None:
     """They are made while all are there; who looks later finds them as they are."""
     with connected(nats_cluster.url) as client:
@@ -76,6 +77,7 @@ def test_a_cluster_that_grows_gets_more_copies(servers_folder: Workspace) -> Non
         assert client.run(ends.commit(client.js, subject, end("late"))) == "fenced"
 
 
+@pytest.mark.exhaustive
 def test_who_leads_looks_for_servers_that_have_come(servers_folder: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until there are three copies of all, and of what each consumer knows."""
     monkeypatch.setattr(streams, "LOOK_SECONDS", 0.5)

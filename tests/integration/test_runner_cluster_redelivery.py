@@ -103,6 +103,7 @@ def test_an_answer_of_nats_among_the_jobs_is_removed(cluster: Cluster) -> None:
     assert (runner.gated.ran, cluster.count(names.ENDS)) == ([], 0)
 
 
+@pytest.mark.exhaustive
 def test_a_job_that_no_runner_can_do_is_left_to_others_before_it_fails(cluster: Cluster) -> None:
     """The last sentence of refusal is its error."""
     runner = cluster.runner()
@@ -126,6 +127,7 @@ def test_a_job_whose_server_has_just_gone_is_left_to_others(cluster: Cluster) ->
     assert cluster.ended("job").result.success
 
 
+@pytest.mark.exhaustive
 def test_a_runner_without_room_on_its_disk_lets_no_job_fail(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would fetch each job again and again, until that counts as one that kills all runners."""
     runner, tries = cluster.runner(), list[float]()
@@ -216,6 +218,7 @@ def test_a_job_that_comes_again_after_its_end_was_lost_is_not_run_again(cluster:
     assert runner.gated.ran == ["job"]
 
 
+@pytest.mark.exhaustive
 def test_runners_go_on_whichever_server_dies(
     no_leaks: None,  # noqa: ARG001 - it looks after us
     nats_cluster: NatsServers,

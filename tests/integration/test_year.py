@@ -123,6 +123,7 @@ def statuses_kept(learning: ServiceThread[LearningService]) -> int:
             return found
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(0 if DAYS > 60 else 120)
 def test_sizes_stay_bounded_and_lists_whole_through_the_year(
     services: Services, monkeypatch: pytest.MonkeyPatch

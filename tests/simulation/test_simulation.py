@@ -20,7 +20,14 @@ def calibration(moments: list[Moment]) -> float:
     return found.error
 
 
-@pytest.mark.parametrize(("scale", "runs", "error"), [("metric", 1, 0.04), ("stars", 2, 0.07), ("preference", 1, 0.12)])
+@pytest.mark.parametrize(
+    ("scale", "runs", "error"),
+    [
+        ("metric", 1, 0.04),
+        pytest.param("stars", 2, 0.07, marks=pytest.mark.exhaustive),
+        pytest.param("preference", 1, 0.12, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_what_is_said_is_about_true(scale: Scale, runs: int, error: float) -> None:
     """Loose bounds on few worlds of every kind; the larger run of docs/recommendation.md has the figures."""
     tasks = answering.tasks_of([scale], runs, seed=1, wild=False)
@@ -32,6 +39,7 @@ def test_what_is_said_is_about_true(scale: Scale, runs: int, error: float) -> No
     assert "calibration error" in answering.report(moments)
 
 
+@pytest.mark.exhaustive
 def test_a_search_finds_a_good_value_with_less_than_the_whole_grid() -> None:
     """On worlds with structure; each way searches the same ones."""
     tasks = searching.tasks_of(["25"], [searching.GRID, searching.OURS], 1, seed=1, wild=False)
@@ -42,6 +50,7 @@ def test_a_search_finds_a_good_value_with_less_than_the_whole_grid() -> None:
     assert "jobs to 90%" in searching.report(races)
 
 
+@pytest.mark.exhaustive
 def test_chosen_pairs_find_good_values_sooner_than_chance() -> None:
     """Each way asks the same people."""
     tasks = judging.tasks_of(["preference"], 1, seed=1, wild=False)
