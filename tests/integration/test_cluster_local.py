@@ -49,19 +49,20 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 def test_no_two_servers_get_the_same_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two sockets may have one port while neither listens, so the system does not see to it."""
-    monkeypatch.setattr(local, "STEADY_PORTS", range(15_000, 15_100))
-    nodes = local_nodes(tmp_path, 5, 15_001)
+    monkeypatch.setattr(local, "STEADY_PORTS", range(14_000, 14_100))  # which no other test uses
+    nodes = local_nodes(tmp_path, 5, 14_001)
 
     assert len({port for one in nodes for port in (one.client, one.route, one.monitor)}) == 15
 
 
 def test_two_servers_of_a_folder_with_the_same_port_are_refused(tmp_path: Path) -> None:
     """Such as a folder of an earlier version; another port for clients gives all of them others."""
-    (tmp_path / "nodes.json").write_text('{"clients": [15001], "routes": [15002], "monitors": [15002]}')
+    client, twice, another = free_ports(3)
+    (tmp_path / "nodes.json").write_text(f'{{"clients": [{client}], "routes": [{twice}], "monitors": [{twice}]}}')
 
-    with pytest.raises(BindError, match=r"cannot bind port 15002 .* --port sets others"):
+    with pytest.raises(BindError, match=rf"cannot bind port {twice} .* --port sets others"):
         local_nodes(tmp_path, 1)
-    assert local_nodes(tmp_path, 1, 15_003)[0].client == 15_003
+    assert local_nodes(tmp_path, 1, another)[0].client == another
 
 
 def test_a_damaged_file_of_ports_is_named(tmp_path: Path) -> None:

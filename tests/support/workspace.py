@@ -1,6 +1,7 @@
 """Our commands as processes: started, waited for, stopped or killed, and never left behind."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -37,7 +38,6 @@ HALF_MADE: Final = re.compile(_UNCLOSED + r".*\n")
 OF_NO_TYPE: Final = re.compile(_UNCLOSED + r"<zmq\.Socket\(zmq\.UNKNOWN\).*\n")
 TAIL_CHARACTERS: Final = 3000
 STEADY_PORTS: Final = range(15_000, 32_000)  # below those that systems give to outgoing connections
-_randomness: Final = random.SystemRandom()
 
 
 @dataclass(frozen=True)
@@ -324,15 +324,28 @@ def free_ports(count: int) -> list[int]:
     """Choose free ports which, while nobody listens there, no outgoing connection can take.
 
     A service that is killed and started again on a port which the system had picked could find it taken, and a client
-    that tries such a port again and again would at last get it for its own end, and talk to itself.
+    that tries such a port again and again would at last get it for its own end, and talk to itself. None comes twice
+    soon: whoever is given a port does not listen there at once, nor while it is started again.
     """
     chosen: list[int] = []
     while len(chosen) < count:
-        port = _randomness.choice(STEADY_PORTS)
+        port = next(_ports)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            chosen += [port] if port not in chosen else []
+            chosen.append(port)
     return chosen
+
+
+def _own_ports(worker: str, workers: int) -> Iterator[int]:
+    """Yield the steady ports of one process that runs tests, over and over; those beside it have others."""
+    own = [*STEADY_PORTS][int(worker.removeprefix("gw")) % workers :: workers]
+    random.SystemRandom().shuffle(own)  # other runs of tests on this machine know nothing of ours
+    return itertools.cycle(own)
+
+
+_ports: Final = _own_ports(
+    os.environ.get("PYTEST_XDIST_WORKER", "gw0"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+)
 
 
 def view_of(learning: ServiceProcess, experiment_id: str) -> ExperimentView:
