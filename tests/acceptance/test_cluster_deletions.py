@@ -17,9 +17,11 @@ from tests.support.learning_nodes import (
     leader_and_standby,
     wait_for_all,
     wait_for_leader,
+    wait_for_name,
+    wait_for_same_state,
 )
 from tests.support.nats_servers import NatsServers
-from tests.support.workspace import Workspace, view_of
+from tests.support.workspace import Workspace
 
 BUCKETS: Final = [f"KV_{names.LEADER}", f"KV_{names.RUNNERS}", f"OBJ_{names.PICTURES}", f"OBJ_{names.SNAPSHOTS}"]
 STREAMS: Final = [names.JOBS, names.ENDS, names.LEDGER]
@@ -62,12 +64,12 @@ def test_whoever_led_begins_another_ledger_with_all_that_it_has(
     leader = wait_for_leader(first, second)
     assert leader is first
     wait_for_all(first, second)
-    assert view_of(second, experiment).experiment_name == "before"
+    wait_for_name(second, experiment, "before")
     rename(second, experiment, "after")
     wait_for_all(first, second)
     first.kill()
     second.wait_to_lead()
-    assert view_of(second, experiment).experiment_name == "after"
+    wait_for_name(second, experiment, "after")
 
 
 @pytest.mark.exhaustive
@@ -103,10 +105,8 @@ def test_a_ledger_that_is_emptied_is_followed_again_by_a_new_machine(
         client.run(client.js.purge_stream(f"OBJ_{names.SNAPSHOTS}"))
     fresh = LearningNode(workspace, nats, tmp_path / "fresh")
 
-    wait_until(lambda: fresh.sequence == leader.sequence, TAKEOVER_SECONDS, what="the new one as far as the leader")
-    assert view_of(fresh, experiment).experiment_name == "before"
+    wait_for_all(leader, fresh)
+    wait_for_name(fresh, experiment, "before")
     rename(fresh, experiment, "after")
     wait_for_all(leader, fresh)
-    for node in (fresh, leader):
-        node.terminate()
-    assert fresh.contents() == leader.contents()
+    wait_for_same_state(leader, fresh)

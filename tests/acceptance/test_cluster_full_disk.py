@@ -8,10 +8,10 @@ from bus.contracts.experiments import ExperimentView, RenameParams
 from bus.protocol.control import ControlError
 from tests.acceptance.test_cluster_learning import made_before, rename
 from tests.support.helpers import wait_until
-from tests.support.learning_nodes import TAKEOVER_SECONDS, LearningNode
+from tests.support.learning_nodes import TAKEOVER_SECONDS, LearningNode, wait_for_name
 from tests.support.nats_servers import NatsServers
 from tests.support.small_disk import SmallDisk
-from tests.support.workspace import Workspace, view_of
+from tests.support.workspace import Workspace
 
 MIB = 1 << 20
 
@@ -61,4 +61,4 @@ def test_a_full_disk_of_a_server_is_told_and_costs_nothing(disk: SmallDisk, work
 
     learning.wait_to_lead()
     rename(learning, experiment, "after")
-    assert view_of(learning, experiment).experiment_name == "after"
+    wait_for_name(learning, experiment, "after")

@@ -8,9 +8,9 @@ import pytest
 from bus.cluster import names
 from tests.acceptance.test_cluster_learning import made_before, rename
 from tests.support.clusters import connected
-from tests.support.learning_nodes import LearningNode, leader_and_standby, wait_for_all
+from tests.support.learning_nodes import LearningNode, leader_and_standby, wait_for_all, wait_for_name
 from tests.support.nats_servers import NatsServers
-from tests.support.workspace import Workspace, view_of
+from tests.support.workspace import Workspace
 
 ANSWERS: Final = 3
 
@@ -38,5 +38,5 @@ def test_answers_in_the_ledger_are_passed_over(workspace: Workspace, nats: NatsS
     third = LearningNode(workspace, nats, tmp_path / "third")
     wait_for_all(second, third)
 
-    assert view_of(third, experiment).experiment_name == "at last"
+    wait_for_name(third, experiment, "at last")
     assert "made anew" not in first.process.errors() + second.process.errors()

@@ -15,6 +15,7 @@ from tests.support.workspace import ServiceProcess, Workspace, steady_ports, vie
 
 TAKEOVER_SECONDS: Final = 3 * PATIENCE
 LOOK_SECONDS: Final = 0.5
+PLACES: Final = "ledger_places"  # the table
 
 
 class LearningNode(ServiceProcess):
@@ -39,6 +40,11 @@ class LearningNode(ServiceProcess):
     def leads(self) -> bool:
         """Whether it says that it leads."""
         return self.metric("variantbus_cluster_leads") == 1
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether it says that it does not lead: one that does not answer may still do so."""
+        return self.metric("variantbus_cluster_leads") == 0
 
     @property
     def sequence(self) -> float:
@@ -69,8 +75,17 @@ def leader_and_standby(
 
 
 def wait_for_same_state(one: LearningNode, other: LearningNode) -> None:
-    """Wait until two files have the same, also what who leads does by itself, such as recommendations."""
-    wait_until(lambda: one.contents() == other.contents(), TAKEOVER_SECONDS, what="two files with the same state")
+    """Wait until two files have the same, also what who leads does by itself, such as recommendations.
+
+    Up to where of the ledger they are, their services have to say: into its file who leads writes that with its next
+    entry alone, so that after another one has begun to lead its file has an older place than those that follow.
+    """
+
+    def is_same() -> bool:
+        some, more = one.contents(), other.contents()
+        return {**some, PLACES: []} == {**more, PLACES: []}
+
+    wait_until(is_same, TAKEOVER_SECONDS, what="two files with the same state")
 
 
 def wait_for_name(node: LearningNode, experiment_id: str, name: str) -> None:
@@ -97,6 +112,10 @@ def wait_for_leader(*nodes: LearningNode) -> LearningNode:
 
 
 def wait_for_all(leader: LearningNode, *others: LearningNode) -> None:
-    """Wait until the files of some are as far as that of the leader."""
+    """Wait until the files of some are as far as that of the leader, and both have said so."""
     for other in others:
-        wait_until(lambda: other.sequence == leader.sequence, what=f"{other.control} as far as {leader.control}")  # noqa: B023 - called now
+        wait_until(
+            lambda: 0 <= other.sequence == leader.sequence,  # noqa: B023 - called now
+            TAKEOVER_SECONDS,
+            what=f"{other.control} as far as {leader.control}",
+        )
