@@ -5,9 +5,9 @@ from contextlib import suppress
 from itertools import count
 from typing import Final
 
-from bus.contracts.outputs import OutputParams, OutputReply
 from bus.contracts.runners import RunnerListReply
 from bus.protocol.control import ControlError
+from tests.support.cluster_invariants import fetched
 from tests.support.experiment_files import gate, open_gate, pictures, program, submit
 from tests.support.helpers import wait_until
 from tests.support.nats_servers import NatsServers
@@ -63,8 +63,7 @@ def test_any_runner_takes_a_job_and_any_has_its_picture(workspace: Workspace, na
     assert len(hashes) == 24
     for sha256 in hashes:
         for runner in runners:
-            reply = runner.ask("output", OutputParams(sha256=sha256), OutputReply)
-            assert hashlib.sha256(reply.data).hexdigest() == sha256
+            assert hashlib.sha256(fetched(runner, sha256)).hexdigest() == sha256
 
 
 def test_another_learning_service_goes_on_where_the_leader_was_killed(workspace: Workspace, nats: NatsServers) -> None:
@@ -80,12 +79,12 @@ def test_another_learning_service_goes_on_where_the_leader_was_killed(workspace:
     leader.kill()
     open_gate(workspace)
 
-    def is_over() -> bool:
+    def is_over(learning: ServiceProcess) -> bool:
         with suppress(ControlError):
-            return view_of(standby, experiment_id).status == "completed"
+            return view_of(learning, experiment_id).status == "completed"
         return False
 
-    wait_until(is_over, TAKEOVER_SECONDS, what="the end at the other one")
+    wait_until(lambda: is_over(standby), TAKEOVER_SECONDS, what="the end at the other one")
     assert [one.completed for one in view_of(standby, experiment_id).variants] == [2, 2, 2]
     leader.start()
-    wait_until(lambda: view_of(leader, experiment_id).status == "completed", TAKEOVER_SECONDS, what="the first again")
+    wait_until(lambda: is_over(leader), TAKEOVER_SECONDS, what="the first again")

@@ -4,12 +4,11 @@ from typing import Final
 
 import pytest
 
-from bus.cluster import streams
 from tests.support.clusters import connected
 from tests.support.helpers import wait_until
 from tests.support.learning_nodes import LearningNode
-from tests.support.nats_servers import READY_SECONDS, NatsServers
-from tests.support.workspace import Workspace, finish, sentence_of
+from tests.support.nats_servers import NatsServers
+from tests.support.workspace import Finished, Workspace, finish, sentence_of
 
 CHECKS: Final = 120.0  # seconds for what may need several checks
 
@@ -20,42 +19,43 @@ def test_a_cluster_is_well_until_a_server_dies(workspace: Workspace, nats_cluste
     """The report has servers, streams, who leads and which runners are there, and `check` has it in short."""
     workspace.environment["VARIANTBUS_CLUSTER"] = nats_cluster.url
     with connected(nats_cluster.url) as client:
-        wait_until(lambda: client.ensure() == streams.COPIES, READY_SECONDS, what="three copies", longest_poll=0.5)
+        client.ensure_three()
     learning = LearningNode(workspace, nats_cluster, workspace.folder / "learning")
     learning.wait_to_lead()
     workspace.runner()
     workspace.environment["VARIANTBUS_LEARNING"] = learning.control
     monitors = [word for node in nats_cluster.nodes for word in ("--monitor", node._monitor)]
 
-    def is_well() -> bool:
-        found = workspace.command("cluster", "check", "--json", *monitors)
-        return found.wait() == 0
+    def when(code: int, said: str, *arguments: str) -> Finished:
+        """Check until the status is as expected and something is said: what is so is known after a while."""
+        tried: list[Finished] = []
 
-    wait_until(is_well, CHECKS, what="a cluster that is well")
-    report = workspace.run("cluster", "check", "--json", *monitors).json
+        def is_so() -> bool:
+            running = workspace.command(*arguments)
+            running.wait()
+            tried.append(finish(running))
+            return tried[-1].code == code and said in tried[-1].out
+
+        wait_until(is_so, CHECKS, what=f"{code} and {said!r} of {arguments}")
+        return tried[-1]
+
+    report = when(0, "", "cluster", "check", "--json", *monitors).json
     assert report["cluster"]["leads"].endswith(f"({learning.control})")
     assert len(report["cluster"]["runners"]) == 1
     assert [one["syncs"] for one in report["cluster"]["servers"]] == [True] * 3
-    text = workspace.run("cluster", "check").out
+    text = when(0, "", "cluster", "check").out
     assert text.startswith("ok\n")
     assert "LEDGER" in text
-    numbers = workspace.run("check", "--format", "prometheus").out
-    assert "variantbus_cluster_stream_copies{" in numbers
-    (row,) = (line for line in workspace.run("check").out.splitlines() if line.startswith("cluster"))
+    when(0, "variantbus_cluster_stream_copies{", "check", "--format", "prometheus")
+    (row,) = (line for line in when(0, "", "check").out.splitlines() if line.startswith("cluster"))
     assert row.endswith("0 jobs waiting, 1 runner")
 
     nats_cluster.nodes[0].kill()
 
-    told = workspace.run("cluster", "check", "--timeout", "2", code=4)
-    assert f"{nats_cluster.nodes[0].url}: does not answer" in told.out
+    when(4, f"{nats_cluster.nodes[0].url}: does not answer", "cluster", "check", "--timeout", "2")
     nats_cluster.nodes[1].kill()
 
-    def has_no_majority() -> bool:
-        alone = workspace.command("cluster", "check", "--timeout", "1")
-        alone.wait()
-        return "has a JetStream that answers" in finish(alone).out
-
-    wait_until(has_no_majority, CHECKS, what="a server that knows itself to be alone")
+    when(3, "has a JetStream that answers", "cluster", "check", "--timeout", "1")
     nats_cluster.nodes[2].kill()
     assert "no server of the cluster answers" in workspace.run("cluster", "check", "--timeout", "1", code=3).out
 

@@ -10,7 +10,7 @@ import nats.errors
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig, Header
 
-from bus.cluster import ends, jobs, names, pictures, streams
+from bus.cluster import ends, jobs, names, pictures
 from bus.cluster.errors import ClusterError
 from tests.support.certificates import make_certificates
 from tests.support.clusters import Client, connected, end
@@ -49,26 +49,28 @@ def files(workspace: Workspace) -> Path:
 def made(folder: Path) -> None:
     """Make the streams, as a learning service does; at first there are not three servers that know each other."""
     with connected(str(folder / "learning.toml")) as learning:
-        wait_until(lambda: learning.ensure() == streams.COPIES, READY_SECONDS, what="three copies", longest_poll=0.5)
+        learning.ensure_three()
 
 
 def is_denied(client: Client, work: Any) -> bool:
     """Return whether a request is not answered: the server drops what nobody may ask, and says so on the connection."""
-    before = client.connection.client.last_error
+    before, patience = client.connection.client.last_error, client.js._timeout
+    client.js._timeout = REFUSED_SECONDS
     try:
         client.run(work)
     except (nats.errors.Error, TimeoutError, ClusterError):
         wait_until(lambda: client.connection.client.last_error is not before, what="the server's words")
         return DENIED.lower() in str(client.connection.client.last_error).lower()
+    finally:
+        client.js._timeout = patience
     return False
 
 
 @contextmanager
 def acting(folder: Path, role: str) -> Iterator[Client]:
-    """Connect as a role; what is not answered is noticed soon."""
+    """Connect as a role."""
     with connected(str(folder / f"{role}.toml")) as client:
         client.run(client.connection.ready())
-        client.js._timeout = REFUSED_SECONDS
         yield client
 
 

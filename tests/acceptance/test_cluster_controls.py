@@ -46,13 +46,13 @@ def test_a_late_worker_would_end_a_job_again_if_nothing_were_compared(services: 
     services.wait_for_offers()
     services.submit(SHAPE, services.learners[0])
     late = services.services["runner-0"].process
-    wait_until(lambda: late.text().count("held") == SHAPE.jobs, COMMAND_SECONDS, what="ends that are held")
+    wait_until(lambda: late.text().count("held") >= SHAPE.jobs, COMMAND_SECONDS, what="ends that are held")
     late.send(signal.SIGSTOP)
     start(services, "runner-1", "spoiled_runner", "")
     services.wait_for_ends(SHAPE.jobs)
     services.workspace.write(HOLD, "")
     late.send(signal.SIGCONT)
-    wait_until(lambda: late.text().count("sent") == SHAPE.jobs, DRAIN_SECONDS, what="the late ends")
+    wait_until(lambda: late.text().count("sent") >= SHAPE.jobs, DRAIN_SECONDS, what="the late ends")
     if spoiled:
         with pytest.raises(AssertionError, match="jobs have several ends"):
             services.check_all()

@@ -1,20 +1,19 @@
 """`variantbus cluster up`: servers of a cluster on this machine."""
 
+from contextlib import suppress
 from typing import Final
 
 import psutil
 import pytest
 
-from bus.cluster import names, streams
-from bus.cluster.access import parse_access
-from bus.cluster.connection import Connection
+from bus.cluster import names
+from tests.support.clusters import connected
 from tests.support.experiment_files import program
-from tests.support.helpers import TIME_FACTOR, wait_until
+from tests.support.helpers import wait_until
 from tests.support.installations import settings_for, wait_for_services
 from tests.support.workspace import Running, Workspace, sentence_of
 
 READY_SECONDS: Final = 60.0  # elections take seconds, and processors are shared
-ANSWER_SECONDS: Final = 30.0
 DOWN_SECONDS: Final = 15.0
 
 
@@ -32,20 +31,18 @@ def url_of(up: Running) -> str:
 
 def servers_of(up: Running) -> list[psutil.Process]:
     """Return the servers that run."""
-    return [one for one in psutil.Process(up.popen.pid).children() if one.name() == "nats-server"]
+    found = []
+    for one in psutil.Process(up.popen.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            found += [one] if one.name() == "nats-server" else []
+    return found
 
 
 def copies_in(url: str) -> int:
     """Make the streams, or find them, and return how many copies they have."""
-    connection = Connection(parse_access(url), "test")
-    try:
-        connection.run(connection.ready(), ANSWER_SECONDS * TIME_FACTOR)
-        copies = connection.run(streams.ensure(connection.js), ANSWER_SECONDS * TIME_FACTOR)
-        info = connection.run(connection.js.stream_info(names.ENDS), ANSWER_SECONDS * TIME_FACTOR)
-        assert info.config.num_replicas == copies
-        return copies
-    finally:
-        connection.close()
+    with connected(url) as client:
+        client.ensure_three()
+        return int(client.run(client.js.stream_info(names.ENDS)).config.num_replicas)
 
 
 @pytest.mark.timeout(300)

@@ -107,6 +107,7 @@ def test_without_a_leader_the_answer_is_a_sentence(nats: NatsServers, monkeypatc
         with pytest.raises(ControlError, match="no learning service leads now") as refused:
             ask(one, "content", {"count": 1})
         assert refused.value.code == "unavailable"
+        monkeypatch.setattr(asking, "LEADER_SECONDS", PATIENCE * TIME_FACTOR)
         steps = one.ask("content", Raw(b"\x80"), "read")
         waiting = next(steps)
         one.close()

@@ -38,7 +38,7 @@ def test_servers_may_come_later(nats: NatsServers) -> None:
 def test_a_server_that_is_paused_is_left_for_another_one(nats_cluster: NatsServers) -> None:
     """It keeps its connections open, and is noticed by its silence."""
     with connected(nats_cluster.url) as client:
-        client.ensure()
+        client.ensure_three()
         used = client.connection.client.connected_url
         assert used
         node = next(one for one in nats_cluster.nodes if one.port == used.port)
@@ -106,7 +106,7 @@ def test_a_connection_closes_while_no_server_is_there(tmp_path: Path) -> None:
     connection = Connection(parse_access("nats://127.0.0.1:9"), "test")
     waits = connection.submit(connection.ready())
     connection.close()
-    assert waits.cancelled()
+    wait_until(waits.cancelled, what="the end of the wait")
     assert tmp_path.exists()
 
 

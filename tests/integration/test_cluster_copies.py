@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from bus.cluster import ends, names, streams
+from bus.cluster import ends, names
 from bus.cluster.access import parse_access
 from tests.support.clusters import ANSWER_SECONDS, connected, end
-from tests.support.helpers import wait_until
 from tests.support.nats_servers import NatsServers
 from variantbus.cluster import looking
 from variantbus.cluster.judging import problems_of
@@ -21,7 +20,7 @@ def test_a_copy_that_has_lost_what_it_had_stored_is_named(
 ) -> None:
     """Whoever leads the stream knows nothing of it; the server itself tells where its copy ends."""
     with connected(nats_cluster.url) as client:
-        wait_until(lambda: client.ensure() == streams.COPIES, ANSWER_SECONDS, what="three copies", longest_poll=0.5)
+        client.ensure_three()
         for number in range(LOST + 1):
             assert client.run(ends.commit(client.js, f"end.exp.0.job-{number}", end("run"))) == "won"
     access = parse_access(nats_cluster.url)

@@ -89,7 +89,7 @@ def test_without_a_stream_nothing_is_committed(nats: NatsServers) -> None:
 def test_an_end_outlives_the_death_of_all_servers(nats_cluster: NatsServers) -> None:
     """They are killed at once; what was acknowledged is there, and is the one that counts."""
     with connected(nats_cluster.url) as client:
-        client.ensure()
+        client.ensure_three()
         assert client.run(ends.commit(client.js, SUBJECT, end("first"))) == "won"
         for node in nats_cluster.nodes:
             node.kill()

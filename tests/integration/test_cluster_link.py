@@ -369,7 +369,7 @@ def test_ends_wait_in_the_cluster_while_no_more_are_taken(
 def test_one_of_three_servers_may_die_and_another_one_pause(nats_cluster: NatsServers, tmp_path: Path) -> None:
     """Who leads the streams is hit each time; the ends are read on from another one."""
     with connected(nats_cluster.url) as client:
-        client.ensure()
+        client.ensure_three()
         runner, learning = ClusterRunner(client), learning_of(nats_cluster.url, tmp_path / "learning.db")
         try:
             create(learning)

@@ -5,6 +5,7 @@ import pytest
 from bus.cluster import names, streams
 from bus.cluster.access import parse_access
 from bus.cluster.connection import Connection
+from tests.support.clusters import connected
 from tests.support.helpers import wait_until
 from tests.support.nats_servers import NatsServers
 
@@ -31,9 +32,8 @@ def test_one_server_is_a_cluster_that_can_be_killed_and_started_again(nats: Nats
 @pytest.mark.usefixtures("no_leaks")
 def test_three_servers_have_leaders_and_lose_one_with_all_that_it_had(nats_cluster: NatsServers) -> None:
     """The leader of a stream is paused and another one leads; a node without its data gets it back."""
-    connection = Connection(parse_access(nats_cluster.url), "test")
-    try:
-        assert connection.run(streams.ensure(connection.js), SECONDS) == 3
+    with connected(nats_cluster.url) as client:
+        client.ensure_three()
         leader = nats_cluster.leader_of(names.ENDS)
         assert leader
         leader.pause()
@@ -44,5 +44,3 @@ def test_three_servers_have_leaders_and_lose_one_with_all_that_it_had(nats_clust
         nats_cluster.heal()
         nats_cluster.wait_healthy()
         assert (leader.data / "jetstream").is_dir()
-    finally:
-        connection.close()

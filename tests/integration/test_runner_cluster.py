@@ -198,7 +198,7 @@ def test_the_runner_says_what_it_offers(cluster: Cluster) -> None:
     wait_until(lambda: cluster.run(_keys(bucket)) == [runner.name], what="an announcement")
     told = unpack(Announcement, cluster.run(bucket.get(runner.name)).value)
     assert (told.runner, told.control) == (runner.name, runner.control)
-    assert set(told.offers.pipelines) == {"gated", "embedded"}
+    assert set(told.offers.pipelines) == {"gated", "painting"}
     runner.stop()
     wait_until(lambda: cluster.run(_keys(bucket)) == [], what="no announcement")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bus.cluster import pictures
-from bus.contracts.fields import Config
 from bus.contracts.jobs import JobRequest
 from bus.contracts.outputs import OutputParams, OutputReply
 from bus.protocol.control import ControlError
@@ -29,8 +28,7 @@ def cluster(no_leaks: None, nats: NatsServers, tmp_path: Path) -> Iterator[Clust
 
 def painting(name: str = "painting") -> JobRequest:
     """Return a job that makes a picture."""
-    config: Config = {"steps": 1, "width": 256, "height": 256, "seed": len(name)}
-    return request_for(name, mark=context(), config=config)
+    return request_for(name, pipeline="painting", stage="paint", config={}, mark=context())
 
 
 def picture(runner: ClusterRunner, sha256: str, *, thumbnail: bool = False) -> bytes:

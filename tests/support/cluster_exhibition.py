@@ -4,13 +4,11 @@ from typing import Final
 
 from playwright.sync_api import Page
 
-from bus.cluster import streams
 from tests.support.clusters import connected
 from tests.support.exhibition import View
 from tests.support.experiment_files import gate, program, submit
-from tests.support.helpers import wait_until
 from tests.support.learning_nodes import LearningNode
-from tests.support.nats_servers import READY_SECONDS, NatsServers
+from tests.support.nats_servers import NatsServers
 from tests.support.workspace import ServiceProcess, Workspace, steady_ports, wait_for_jobs
 
 
@@ -28,7 +26,7 @@ class ClusterExhibition:
         """Start the processes."""
         self.servers, self.ids = NatsServers(workspace, 3), dict[str, str]()
         with connected(self.servers.url) as client:
-            wait_until(lambda: client.ensure() == streams.COPIES, READY_SECONDS, what="three copies", longest_poll=0.5)
+            client.ensure_three()
         self.learning = LearningNode(workspace, self.servers, workspace.folder / "learning")
         self.learning.wait_to_lead()
         options = ("--cluster", self.servers.url, "--workers", "2")

@@ -22,10 +22,12 @@ from bus.cluster.messages import End, decode_as
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import JobCompleted, decode_body
 from bus.contracts.outputs import OutputParams, OutputReply
+from bus.protocol.control import ControlError
 from learning_service.experiments.plan import job_id
 from tests.support.checker import check_counts
 from tests.support.clusters import Client
 from tests.support.factories import plan_jobs
+from tests.support.helpers import wait_until
 from tests.support.invariants import Event
 from tests.support.workspace import ServiceProcess
 
@@ -138,10 +140,26 @@ def fetched(runner: ServiceProcess, sha256: str) -> bytes:
     """Fetch a result by its hash."""
     data = b""
     while True:
-        part = runner.ask("output", OutputParams(sha256=sha256, offset=len(data)), OutputReply)
+        part = _part(runner, OutputParams(sha256=sha256, offset=len(data)))
         data += part.data
         if len(data) >= part.size:
             return data
+
+
+def _part(runner: ServiceProcess, params: OutputParams) -> OutputReply:
+    """Fetch a part of a result, from a runner that may just be connecting."""
+    found: list[OutputReply] = []
+
+    def is_found() -> bool:
+        try:
+            found.append(runner.ask("output", params, OutputReply))
+        except ControlError as error:
+            if error.code != "unavailable":
+                raise
+        return bool(found)
+
+    wait_until(is_found, what=f"{params.sha256} at {runner.data.name}")
+    return found[0]
 
 
 def waiting_jobs(client: Client) -> int:

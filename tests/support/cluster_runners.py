@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bus.cluster import ends, names
+from bus.cluster import ends, names, streams
 from bus.cluster.access import parse_access
 from bus.cluster.ends import Stored
 from bus.cluster.errors import ClusterError
@@ -19,14 +19,14 @@ from bus.eventlog.log import Log
 from bus.transport.loop import Loop
 from pipeline_runner.cluster.member import Member
 from pipeline_runner.outputs.files import Outputs
-from pipeline_runner.pipelines import Cancelled, Pipeline, Progress, Setup
-from pipeline_runner.pipelines.embedded.pipeline import EmbeddedPipeline
+from pipeline_runner.pipelines import Cancelled, Pipeline, Progress
 from pipeline_runner.queue.jobs import NormalizedJobRecord, cancelled_result
 from pipeline_runner.service import Runner
 from tests.support.clusters import Client
 from tests.support.factories import ServiceThread, context, request_for
 from tests.support.helpers import LOCALHOST, deadline, wait_until
 from tests.support.nats_servers import NatsServers
+from tests.support.painting_runner import picture
 
 SECONDS: Final = 60.0  # a job is given to another runner after 30
 
@@ -55,6 +55,24 @@ class Gated(Pipeline):
             assert not limit.passed
             time.sleep(0.002)
         return JobResult(success=True, images=self.images)
+
+
+class Painting(Pipeline):
+    """Makes another picture for each length of a job's name, at once, and large enough for a thumbnail."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        """Make nothing yet."""
+        self._outputs = outputs
+
+    def stages(self) -> dict[str, StageSpec]:
+        """Take no settings."""
+        return {"paint": StageSpec()}
+
+    def run(self, job: NormalizedJobRecord, _progress: Progress, _cancelled: Cancelled) -> JobResult:
+        """Save the picture."""
+        size = 500, 400 + len(job.job_id)
+        made = self._outputs.save(job, picture(size), suffix=".png", media_type="image/png", size=size, seed=1)
+        return JobResult(success=True, images=(made,))
 
 
 class ClusterRunner:
@@ -87,7 +105,7 @@ class ClusterRunner:
 
     def _make(self, log: Log, loop: Loop) -> Runner:
         outputs = Outputs(self.folder / "outputs")
-        pipelines: dict[str, Pipeline] = {"gated": self.gated, "embedded": EmbeddedPipeline(Setup(outputs=outputs))}
+        pipelines: dict[str, Pipeline] = {"gated": self.gated, "painting": Painting(outputs)}
         member = Member(log, loop, parse_access(self._url), outputs)
         self.name = member.name
         return Runner(
@@ -106,12 +124,15 @@ class Cluster:
     """The servers, some runners, and a client that is their learning service."""
 
     def __init__(self, nats: NatsServers, folder: Path) -> None:
-        """Make the streams."""
+        """Make the streams, with all copies that there will be."""
         self.nats, self._folder = nats, folder
         self.client = Client(nats.url)
         self.js, self.run = self.client.js, self.client.run
         self.runners: list[ClusterRunner] = []
-        self.client.ensure()
+        if len(nats.nodes) == streams.COPIES:
+            self.client.ensure_three()
+        else:
+            self.client.ensure()
 
     def runner(self, *, workers: int = 1, is_open: bool = True) -> ClusterRunner:
         """Start a runner."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import nats.errors
 
-from bus.cluster import names
+from bus.cluster import names, streams
 from bus.cluster.errors import ClusterError
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.messages import LearningContext
@@ -89,7 +89,9 @@ class ClusterServices:
         return [one for name, one in self.services.items() if name.startswith("learning")]
 
     def start(self, *, runners: int, learners: int) -> None:
-        """Start so many, and wait until an experiment can be planned."""
+        """Start so many, and wait until an experiment can be planned, with all copies that there will be."""
+        if len(self.servers.nodes) == streams.COPIES:
+            self.client.ensure_three()
         for number in range(learners):
             self.start_service(f"learning-{number}", "learning_service")
         for number in range(runners):
@@ -180,6 +182,7 @@ class ClusterServices:
     def drain(self, seconds: float) -> float:
         """Wait until every job has an end, is counted, and waits nowhere; return after how many seconds."""
         began = time.monotonic()
+        self.accepted()  # once all commands have ended, no experiment is added
         left: set[str] = {view.experiment_id for view in self.views()}
 
         def has_ended() -> bool:
@@ -192,7 +195,7 @@ class ClusterServices:
             return not left
 
         wait_until(has_ended, seconds, what="the end of all jobs", longest_poll=0.5)
-        wait_until(lambda: not waiting_jobs(self.client), seconds, what="an empty queue", longest_poll=0.5)
+        wait_until(self._is_empty, seconds, what="an empty queue", longest_poll=0.5)
         return time.monotonic() - began
 
     def check_all(self, lost: int = 0) -> tuple[int, str]:
@@ -210,7 +213,7 @@ class ClusterServices:
         for view in views:
             check_statuses(view, [one for one in ends if _experiment_of(one) == view.experiment_id])
             for learner in self.learners:
-                self._check_same(learner, view)
+                self._check_same(learner, view.experiment_id)
         pictures = check_pictures(self.runners, ends)
         events = [Event(one.sequence, one.subject, one.message) for one in ends]
         for learner in self.learners:
@@ -225,10 +228,21 @@ class ClusterServices:
         """End what the workspace does not know."""
         self.client.connection.close()
 
-    def _check_same(self, learner: ServiceProcess, view: ExperimentView) -> None:
-        """See that a learning service has an experiment as another one has, at once or as soon as it has read it."""
-        name = view.experiment_id
-        wait_until(lambda: view_of(learner, name) == view, what=f"the same of {name} at {learner.data.name}")
+    def _check_same(self, learner: ServiceProcess, name: str) -> None:
+        """See that a learning service has an experiment as the first one has, at once or as soon as it has read it."""
+        first = self.learners[0]
+
+        def is_same() -> bool:
+            with suppress(ControlError):  # while who leads is changing
+                return view_of(learner, name) == view_of(first, name)
+            return False
+
+        wait_until(is_same, what=f"the same of {name} at {learner.data.name}")
+
+    def _is_empty(self) -> bool:
+        with suppress(ClusterError, nats.errors.Error):
+            return not waiting_jobs(self.client)
+        return False
 
     def _has_offers(self) -> bool:
         with suppress(ControlError):

@@ -1,7 +1,9 @@
 """A runner of a cluster that does what a test says, and a learning service that sends its jobs to a cluster."""
 
+import asyncio
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ from bus.cluster import ends, jobs, names
 from bus.cluster.access import parse_access
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
+from bus.cluster.faults import FAULTS
 from bus.cluster.messages import Announcement, CancelNews, End, RepeatRequest, decode_as, encode
 from bus.contracts.jobs import JobRequest, PipelinesReply
 from bus.contracts.messages import JobProgress, JobResult, JobStarted
@@ -28,13 +31,14 @@ from tests.support.helpers import LOCALHOST, PATIENCE, wait_until
 from tests.support.learning_services import STAGES, lane
 
 PIPELINE: Final = "embedded"
+ANNOUNCE_SECONDS: Final = 5.0
 
 
 class ClusterRunner:
     """Takes jobs of one pipeline from a cluster; commits, or keeps, what a test says."""
 
     def __init__(self, client: Client, name: str = "machine-1", *, workers: int = 2) -> None:
-        """Announce itself once: the bucket keeps that for a while."""
+        """Announce itself, now and again: the bucket forgets it after half a minute, and a test may take longer."""
         self._client, self.name, self._workers = client, name, workers
         self.epoch, self.number, self.complete = 7, 0, 0
         self.jobs: dict[str, JobRequest] = {}
@@ -44,13 +48,23 @@ class ClusterRunner:
         self.repeats: list[RepeatRequest] = []
         client.run(self._listen())
         self.announce()
+        client.connection.submit(self._keep_announcing())
 
     def announce(self) -> None:
         """Say what it offers."""
+        self._client.run(self._announce())
+
+    async def _keep_announcing(self) -> None:
+        while True:
+            await asyncio.sleep(ANNOUNCE_SECONDS)
+            with suppress(*FAULTS):  # servers may be away
+                await self._announce()
+
+    async def _announce(self) -> None:
         lanes = {PIPELINE: lane(1, self._workers)}
         offers = PipelinesReply(pipelines={PIPELINE: STAGES}, outputs="/", queued=0, running=0, lanes=lanes)
         body = encode(Announcement(runner=self.name, control="tcp://127.0.0.1:1", offers=offers))
-        self._client.run(self._client.js.publish(f"$KV.{names.RUNNERS}.{self.name}", body))
+        await self._client.js.publish(f"$KV.{names.RUNNERS}.{self.name}", body)
 
     def take(self) -> str | None:
         """Take a job, if one waits, and return its id."""
