@@ -105,9 +105,9 @@ def test_a_page_that_is_loaded_while_the_learning_service_is_away_says_so(page: 
 
 
 OF_A_LARGE_ONE = """async (main) => {
-  const { openExperiment } = await import(main.replace("main.js", "data/open.js"));
+  const { OpenExperiment } = await import(main.replace("main.js", "data/open.js"));
   const told = [];
-  const open = openExperiment("e", (what) => told.push(what));
+  const open = new OpenExperiment("e", (what) => told.push(what));
   const range = (count) => Array.from({ length: count }, (_, place) => place);
   const cell = (v, r) => ({
     job_id: `e.${v}.${r}.0`, variant_index: v, repeat_index: r, state: "completed", finished_at: 1,

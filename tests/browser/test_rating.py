@@ -74,9 +74,9 @@ HELD = """async () => {
 }"""
 TOGETHER = """async () => {
     const { state, takeRating, takeComparison } = await import("/data/state.js");
-    const { openExperiment } = await import("/data/open.js");
+    const { OpenExperiment } = await import("/data/open.js");
     const { rate, ratings, undoLast, compare, lastComparison, undoComparison } = await import("/feedback/judging.js");
-    state.open = openExperiment("e", () => {});
+    state.open = new OpenExperiment("e", () => {});
     takeRating({ sha256: "before", stars: 3, note: "", rated_at: 1 });
     const told = [undoLast("none of this page")];
     rate("e", "mine", 4);

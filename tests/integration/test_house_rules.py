@@ -1,13 +1,16 @@
 """What the documentation says of the code is so: imports, topics, messages, settings, statements."""
 
 import ast
+import json
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Final, get_args
 
 import click
 import pytest
+from playwright._impl._driver import compute_driver_executable
 
 import bus
 from bus.config.toml_file import read_toml
@@ -38,6 +41,20 @@ EXTRAS_IN_BUS: Final = {
     "console/table.py",
     "telemetry/prometheus.py",
 }
+
+# Playwright brings node, and node the parser acorn; prints [file, first line, last line] of each function
+FUNCTIONS: Final = """
+const { readFileSync } = require("node:fs");
+const { parse } = require("internal/deps/acorn/acorn/dist/acorn");
+const { full } = require("internal/deps/acorn/acorn-walk/dist/walk");
+const options = { ecmaVersion: "latest", sourceType: "module", locations: true };
+const found = [];
+for (const file of process.argv.slice(1))
+  full(parse(readFileSync(file, "utf8"), options), ({ type, loc }) => {
+    if (type.includes("Function")) found.push([file, loc.start.line, loc.end.line]);
+  });
+console.log(JSON.stringify(found));
+"""
 
 
 def statement_files() -> list[Path]:
@@ -203,3 +220,21 @@ def test_files_and_functions_stay_small() -> None:
             for node in ast.walk(ast.parse(text)):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
                     assert node.end_lineno - node.lineno < 70, f"{path}:{node.lineno} {node.name}"
+
+
+def test_files_and_functions_of_the_pages_stay_small() -> None:
+    """The same holds for what the dashboard gives to browsers, but for what others have written."""
+    static = ROOT / "variantbus" / "dashboard" / "static"
+    ours = [path for path in static.rglob("*") if path.suffix in (".js", ".css") and "vendor" not in path.parts]
+    for path in ours:
+        assert path.read_text(encoding="utf-8").count("\n") <= 400, path
+    node, _ = compute_driver_executable()
+    scripts = [str(path) for path in ours if path.suffix == ".js"]
+    measured = subprocess.run(
+        [node, "--expose-internals", "-e", FUNCTIONS, *scripts], capture_output=True, text=True, check=False
+    )
+    assert measured.returncode == 0, measured.stderr
+    functions = json.loads(measured.stdout)
+    assert functions
+    for file, first, last in functions:
+        assert last - first < 70, f"{file}:{first}"

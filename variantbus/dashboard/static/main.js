@@ -10,9 +10,9 @@ import { look } from "./data/following.js";
 import { live, state, watch } from "./data/state.js";
 import { compareView } from "./views/compare/compare.js";
 import { experimentView } from "./views/experiment.js";
-import { experimentsView } from "./views/list/experiments.js";
+import { ExperimentsView } from "./views/list/experiments.js";
 import { planView } from "./views/form/plan.js";
-import { systemView } from "./views/system/system.js";
+import { SystemView } from "./views/system/system.js";
 import { unknownView } from "./views/unknown.js";
 
 const TITLES = { list: "Experiments", new: "New experiment", system: "System", compare: "Compare", unknown: "Not found" };
@@ -22,9 +22,9 @@ const MAIN = [
   { view: "system", href: "#/system", text: "System", icon: "system" },
 ];
 const MAKERS = {
-  list: (route) => experimentsView(route),
+  list: (route) => new ExperimentsView(route),
   new: (route) => planView(route),
-  system: (route) => systemView(route),
+  system: () => new SystemView(),
   compare: (route) => compareView(route),
   experiment: (route) => experimentView(route),
   unknown: () => unknownView(),

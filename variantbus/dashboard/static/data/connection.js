@@ -2,7 +2,7 @@
 // A browser has six connections for a server, and a stream holds one of them.
 
 import { base } from "./api.js";
-import { electedPort } from "./election.js";
+import { ElectedPort } from "./election.js";
 
 /**
  * Connect to the feed; return `{ look }`, which says what experiment this page shows, null for none.
@@ -40,10 +40,10 @@ export function connectFeed(hear) {
     look(last.experiment);
   }
 
-  if (typeof SharedWorker === "undefined") take(electedPort(base));
+  if (typeof SharedWorker === "undefined") take(new ElectedPort(base));
   else {
     const worker = new SharedWorker(new URL("./feed-worker.js", import.meta.url), { type: "module", name: `variantbus feed${base}` });
-    worker.onerror = () => take(electedPort(base)); // as where workers are forbidden
+    worker.onerror = () => take(new ElectedPort(base)); // as where workers are forbidden
     take(worker.port);
   }
   addEventListener("pagehide", () => port.postMessage({ kind: "bye" }));

@@ -1,105 +1,110 @@
 // Where browsers have no shared workers: the pages elect one of them, which has the stream for all. They talk on a channel.
 
-import { makeHub } from "./hub.js";
+import { Hub } from "./hub.js";
 
 const WAIT = 150; // ms in which a leader answers
 const BEAT = 4000; // ms between two questions whether it is still there
 const SILENT = 13000; // ms after which another page leads: the leader has crashed, or the system has frozen it
 
-/** Return a port to the feed, as a shared worker has one: `postMessage`, and `onmessage` which is called. */
-export function electedPort(base) {
-  const me = `${Date.now()}.${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
-  const channel = new BroadcastChannel(`variantbus feed${base}`);
-  const far = new Map(); // page -> its port at our hub, while this page leads
-  const near = { postMessage: (data) => port.onmessage?.({ data }) };
-  const port = { postMessage: say, onmessage: null };
-  let hub = null; // while this page leads
-  let since = 0; // when it began to
-  let leader = null;
-  let heard = 0;
-  let last = null; // what was said last: what we look at
-  let timer = 0;
-
-  channel.onmessage = ({ data }) => HEARD[data.kind]?.(data);
-  setInterval(beat, BEAT);
-  addEventListener("pagehide", leave);
-  addEventListener("pageshow", (event) => event.persisted && seek());
-  seek();
-
-  const HEARD = {
-    who: () => hub && announce(),
-    lead: ({ from, since: theirs }) => {
-      if (hub && (theirs < since || (theirs === since && from < me))) return announce(); // the one who began last leads
-      resign();
-      clearTimeout(timer);
-      heard = Date.now();
-      if (leader === from) return;
-      leader = from;
-      if (last) send(last);
-    },
-    over: ({ from }) => from === leader && seek(),
-    up: ({ to, from, message }) => to === me && hub?.hear(portOf(from), message),
-    down: ({ to, from, message }) => {
-      if (to !== me || from !== leader) return;
-      heard = Date.now();
-      port.onmessage?.({ data: message });
-    },
-  };
-
-  function say(message) {
-    last = message.kind === "look" ? message : last;
-    if (leader) send(message);
+/** A port to the feed, as a shared worker has one: `postMessage`, and `onmessage` which is called. */
+export class ElectedPort {
+  constructor(base) {
+    this.base = base;
+    this.onmessage = null;
+    this.me = `${Date.now()}.${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
+    this.channel = new BroadcastChannel(`variantbus feed${base}`);
+    this.far = new Map(); // page -> its port at our hub, while this page leads
+    this.near = { postMessage: (data) => this.onmessage?.({ data }) };
+    this.hub = null; // while this page leads
+    this.since = 0; // when it began to
+    this.leader = null;
+    this.heard = 0;
+    this.last = null; // what was said last: what we look at
+    this.timer = 0;
+    const hear = {
+      who: () => this.hub && this.announce(),
+      lead: (said) => this.follow(said),
+      over: ({ from }) => from === this.leader && this.seek(),
+      up: ({ to, from, message }) => to === this.me && this.hub?.hear(this.portOf(from), message),
+      down: (said) => this.receive(said),
+    };
+    this.channel.onmessage = ({ data }) => hear[data.kind]?.(data);
+    setInterval(() => this.beat(), BEAT);
+    addEventListener("pagehide", () => this.leave());
+    addEventListener("pageshow", (event) => event.persisted && this.seek());
+    this.seek();
   }
 
-  function send(message) {
-    if (hub) hub.hear(near, message);
-    else channel.postMessage({ kind: "up", from: me, to: leader, message });
+  /** Another page says that it leads. */
+  follow({ from, since }) {
+    if (this.hub && (since < this.since || (since === this.since && from < this.me))) return this.announce(); // the one who began last leads
+    this.resign();
+    clearTimeout(this.timer);
+    this.heard = Date.now();
+    if (this.leader === from) return;
+    this.leader = from;
+    if (this.last) this.send(this.last);
+  }
+
+  /** The leader tells a page something. */
+  receive({ to, from, message }) {
+    if (to !== this.me || from !== this.leader) return;
+    this.heard = Date.now();
+    this.onmessage?.({ data: message });
+  }
+
+  postMessage(message) {
+    this.last = message.kind === "look" ? message : this.last;
+    if (this.leader) this.send(message);
+  }
+
+  send(message) {
+    if (this.hub) this.hub.hear(this.near, message);
+    else this.channel.postMessage({ kind: "up", from: this.me, to: this.leader, message });
   }
 
   /** Ask who leads, and lead where nobody answers. */
-  function seek() {
-    leader = null;
-    clearTimeout(timer);
-    timer = setTimeout(lead, WAIT * (1 + Math.random()));
-    channel.postMessage({ kind: "who" });
+  seek() {
+    this.leader = null;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.lead(), WAIT * (1 + Math.random()));
+    this.channel.postMessage({ kind: "who" });
   }
 
-  function lead() {
-    since = Date.now();
-    leader = me;
-    hub = makeHub(base);
-    announce();
-    if (last) send(last);
+  lead() {
+    this.since = Date.now();
+    this.leader = this.me;
+    this.hub = new Hub(this.base);
+    this.announce();
+    if (this.last) this.send(this.last);
   }
 
-  function announce() {
-    channel.postMessage({ kind: "lead", from: me, since });
+  announce() {
+    this.channel.postMessage({ kind: "lead", from: this.me, since: this.since });
   }
 
-  function resign() {
-    hub?.close();
-    hub = null;
-    far.clear();
+  resign() {
+    this.hub?.close();
+    this.hub = null;
+    this.far.clear();
   }
 
-  function beat() {
-    if (hub) return;
-    if (leader && Date.now() - heard > SILENT) seek();
-    else channel.postMessage({ kind: "who" });
+  beat() {
+    if (this.hub) return;
+    if (this.leader && Date.now() - this.heard > SILENT) this.seek();
+    else this.channel.postMessage({ kind: "who" });
   }
 
-  function leave() {
-    if (hub) channel.postMessage({ kind: "over", from: me });
-    else if (leader) send({ kind: "bye" });
-    resign();
-    clearTimeout(timer);
-    leader = null;
+  leave() {
+    if (this.hub) this.channel.postMessage({ kind: "over", from: this.me });
+    else if (this.leader) this.send({ kind: "bye" });
+    this.resign();
+    clearTimeout(this.timer);
+    this.leader = null;
   }
 
-  function portOf(page) {
-    if (!far.has(page)) far.set(page, { postMessage: (message) => channel.postMessage({ kind: "down", from: me, to: page, message }) });
-    return far.get(page);
+  portOf(page) {
+    if (!this.far.has(page)) this.far.set(page, { postMessage: (message) => this.channel.postMessage({ kind: "down", from: this.me, to: page, message }) });
+    return this.far.get(page);
   }
-
-  return port;
 }

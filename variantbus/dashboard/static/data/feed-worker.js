@@ -1,8 +1,8 @@
 // The feed of all pages of this browser, in a worker that they share.
 
-import { makeHub } from "./hub.js";
+import { Hub } from "./hub.js";
 
-const hub = makeHub(self.name.slice("variantbus feed".length));
+const hub = new Hub(self.name.slice("variantbus feed".length));
 
 self.addEventListener("connect", ({ ports: [port] }) => {
   port.onmessage = ({ data }) => hub.hear(port, data);

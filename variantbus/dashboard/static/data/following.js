@@ -2,7 +2,7 @@
 
 import { allow, get, of } from "./api.js";
 import { connectFeed } from "./connection.js";
-import { openExperiment } from "./open.js";
+import { OpenExperiment } from "./open.js";
 import { notify, state, takeComparison, takeRating } from "./state.js";
 import { parse } from "./values.js";
 
@@ -21,7 +21,7 @@ const feed = connectFeed({ live, away, system, event, reload });
 
 /** Show an experiment, or none. */
 export function look(id) {
-  state.open = id ? openExperiment(id, notify) : null;
+  state.open = id ? new OpenExperiment(id, notify) : null;
   isFollowing = false;
   pause = AGAIN;
   due.open = Boolean(id);

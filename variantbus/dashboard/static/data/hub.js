@@ -10,131 +10,132 @@ const EVERYBODY = /^(?:experiment\.status|event\.rejected)\./;
 const SUBJECT = /^\{"topic":"(?:[^".]*\.){2}([^".]*)\./; // the third token of a topic is the experiment
 
 /**
- * Return `{ hear, close }`: `hear(port, message)` takes what a page says, which is told by `postMessage` of its port.
+ * The hub: `hear(port, message)` takes what a page says, which is told by `postMessage` of its port.
  *
  * A page says `{ kind: "look", experiment, number }`, `here` when it was asked, and `bye`. It is told `live` with the number
  * once the stream carries what it looks at, `away` when the stream is lost, `event` and `system` with a text, `reload` after a
  * gap, and `dropped` where it was forgotten and has to look again. `base` comes before the addresses.
  */
-export function makeHub(base) {
-  const pages = new Map(); // port -> { experiment, number, heard, isLive }
-  let source = null;
-  let stream = null; // { stream, token }, once it is there
-  let carried = new Set(); // experiments whose events the stream carries
-  let isAsking = false;
-  let heard = 0;
-  let health = null;
-  let timer = 0;
-  const clock = setInterval(look, ASK);
-
-  function wanted() {
-    return new Set([...pages.values()].map((page) => page.experiment).filter((one) => one !== null));
+export class Hub {
+  constructor(base) {
+    this.base = base;
+    this.pages = new Map(); // port -> { experiment, number, heard, isLive }
+    this.source = null;
+    this.stream = null; // { stream, token }, once it is there
+    this.carried = new Set(); // experiments whose events the stream carries
+    this.isAsking = false;
+    this.heard = 0;
+    this.health = null;
+    this.timer = 0;
+    this.clock = setInterval(() => this.look(), ASK);
   }
 
-  function open() {
-    clearTimeout(timer);
-    timer = 0;
-    if (source || !pages.size) return;
-    const first = [...wanted()].slice(0, MOST);
+  wanted() {
+    return new Set([...this.pages.values()].map((page) => page.experiment).filter((one) => one !== null));
+  }
+
+  open() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    if (this.source || !this.pages.size) return;
+    const first = [...this.wanted()].slice(0, MOST);
     const parameters = new URLSearchParams(first.map((one) => ["experiment", one]));
-    heard = Date.now();
-    source = new EventSource(`${base}/api/events?${parameters}`);
-    source.addEventListener("hello", ({ data }) => {
-      stream = JSON.parse(data);
-      carried = new Set(first);
-      settle();
+    this.heard = Date.now();
+    this.source = new EventSource(`${this.base}/api/events?${parameters}`);
+    this.source.addEventListener("hello", ({ data }) => {
+      this.stream = JSON.parse(data);
+      this.carried = new Set(first);
+      this.settle();
     });
-    source.addEventListener("message", ({ data }) => (alive(), share(data)));
-    source.addEventListener("system", ({ data }) => (alive(), (health = data), tellAll({ kind: "system", data })));
-    source.addEventListener("reload", () => (alive(), tellAll({ kind: "reload" })));
-    source.onerror = lose;
+    this.source.addEventListener("message", ({ data }) => (this.alive(), this.share(data)));
+    this.source.addEventListener("system", ({ data }) => (this.alive(), (this.health = data), this.tellAll({ kind: "system", data })));
+    this.source.addEventListener("reload", () => (this.alive(), this.tellAll({ kind: "reload" })));
+    this.source.onerror = () => this.lose();
   }
 
-  function alive() {
-    heard = Date.now();
+  alive() {
+    this.heard = Date.now();
   }
 
   /** The stream is lost, as when the server was stopped: another one begins, and all pages load what they show again. */
-  function lose() {
-    source?.close();
-    source = stream = health = null;
-    for (const page of pages.values()) page.isLive = false;
-    tellAll({ kind: "away" });
-    clearTimeout(timer);
-    timer = setTimeout(open, AGAIN);
+  lose() {
+    this.source?.close();
+    this.source = this.stream = this.health = null;
+    for (const page of this.pages.values()) page.isLive = false;
+    this.tellAll({ kind: "away" });
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.open(), AGAIN);
   }
 
   /** Let the stream carry what is looked at, and tell each page once it does. */
-  async function settle() {
-    if (!stream) return;
-    for (const [port, page] of pages) {
-      if (page.isLive || !(page.experiment === null || carried.has(page.experiment))) continue;
+  async settle() {
+    if (!this.stream) return;
+    for (const [port, page] of this.pages) {
+      if (page.isLive || !(page.experiment === null || this.carried.has(page.experiment))) continue;
       page.isLive = true;
-      port.postMessage({ kind: "live", number: page.number, ...stream });
-      if (health) port.postMessage({ kind: "system", data: health });
+      port.postMessage({ kind: "live", number: page.number, ...this.stream });
+      if (this.health) port.postMessage({ kind: "system", data: this.health });
     }
-    const now = wanted();
-    if (isAsking || isSame(now, carried)) return;
-    isAsking = true;
-    const asked = stream;
-    const isTaken = await change(`${base}/api/streams/${asked.stream}`, asked.token, [...now]);
-    isAsking = false;
-    if (asked !== stream) return settle(); // it was lost meanwhile
-    if (!isTaken) return lose();
-    carried = now;
-    settle();
+    const now = this.wanted();
+    if (this.isAsking || isSame(now, this.carried)) return;
+    this.isAsking = true;
+    const asked = this.stream;
+    const isTaken = await change(`${this.base}/api/streams/${asked.stream}`, asked.token, [...now]);
+    this.isAsking = false;
+    if (asked !== this.stream) return this.settle(); // it was lost meanwhile
+    if (!isTaken) return this.lose();
+    this.carried = now;
+    this.settle();
   }
 
   /** Send an event to the pages that it is for, without reading more of it than its topic. */
-  function share(data) {
-    if (EVERYBODY.test(data.slice('{"topic":"'.length))) return tellAll({ kind: "event", data });
+  share(data) {
+    if (EVERYBODY.test(data.slice('{"topic":"'.length))) return this.tellAll({ kind: "event", data });
     const experiment = experimentOf(data);
     if (experiment === null) return;
-    for (const [port, page] of pages) if (page.experiment === experiment) port.postMessage({ kind: "event", data });
+    for (const [port, page] of this.pages) if (page.experiment === experiment) port.postMessage({ kind: "event", data });
   }
 
-  function tellAll(message) {
-    for (const port of pages.keys()) port.postMessage(message);
+  tellAll(message) {
+    for (const port of this.pages.keys()) port.postMessage(message);
   }
 
   /** See whether pages and stream are still there. */
-  function look() {
+  look() {
     const now = Date.now();
-    for (const [port, page] of pages) {
+    for (const [port, page] of this.pages) {
       if (now - page.heard > GONE) {
-        leave(port);
+        this.leave(port);
         port.postMessage({ kind: "dropped" });
       } else port.postMessage({ kind: "there" });
     }
-    if (source && now - heard > SILENT) lose();
+    if (this.source && now - this.heard > SILENT) this.lose();
   }
 
-  function hear(port, message) {
-    if (message.kind === "bye") return leave(port);
-    const page = pages.get(port);
+  hear(port, message) {
+    if (message.kind === "bye") return this.leave(port);
+    const page = this.pages.get(port);
     if (page) page.heard = Date.now();
     if (message.kind !== "look") return;
-    pages.set(port, { experiment: message.experiment, number: message.number, heard: Date.now(), isLive: false });
-    if (!source && !timer) open();
-    settle();
+    this.pages.set(port, { experiment: message.experiment, number: message.number, heard: Date.now(), isLive: false });
+    if (!this.source && !this.timer) this.open();
+    this.settle();
   }
 
-  function leave(port) {
-    if (!pages.delete(port)) return;
-    if (pages.size) return settle();
-    source?.close();
-    source = stream = null;
+  leave(port) {
+    if (!this.pages.delete(port)) return;
+    if (this.pages.size) return this.settle();
+    this.source?.close();
+    this.source = this.stream = null;
   }
 
-  function close() {
-    clearInterval(clock);
-    clearTimeout(timer);
-    source?.close();
-    pages.clear();
-    source = stream = null;
+  close() {
+    clearInterval(this.clock);
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.pages.clear();
+    this.source = this.stream = null;
   }
-
-  return { hear, close };
 }
 
 function experimentOf(data) {

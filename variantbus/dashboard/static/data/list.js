@@ -19,148 +19,157 @@ export const STATES = {
 /** The orders of a list; the first one is that of an address without one. */
 export const ORDERS = ["newest", "oldest", "changed", "name", "waiting"];
 
-/** `told` is called after each change. */
-export function listOf(told) {
-  let isShown = false;
-  let asked = 0; // requests for ids; an answer to an earlier one than the newest is dropped
-  let timer = 0; // to the next of these
-  let sight = []; // the ids of the rows in sight
-  let isAsking = false;
-  let looking = 0;
-  let known = new Set(); // the ids
-  let stale = new Set(); // the ids of rows to be asked for again
-  const changedAt = new Map(); // id -> when its row changed
-  const gone = new Set(); // ids that were dropped while a request for ids was under way, which may still have them
-  const list = { query: { search: "", state: "", sort: ORDERS[0], isArchived: false }, ids: [], total: 0, rows: new Map(), isLoaded: false, error: "" };
+/** The list of experiments; `told` is called after each change. */
+export class ExperimentList {
+  constructor(told) {
+    this.told = told;
+    this.query = { search: "", state: "", sort: ORDERS[0], isArchived: false };
+    this.ids = [];
+    this.total = 0;
+    this.rows = new Map(); // id -> what is known of it
+    this.isLoaded = false;
+    this.error = "";
+    this.isShown = false;
+    this.asked = 0; // requests for ids; an answer to an earlier one than the newest is dropped
+    this.timer = 0; // to the next of these
+    this.sight = []; // the ids of the rows in sight
+    this.isAsking = false;
+    this.looking = 0;
+    this.known = new Set(); // the ids
+    this.stale = new Set(); // the ids of rows to be asked for again
+    this.changedAt = new Map(); // id -> when its row changed
+    this.gone = new Set(); // ids that were dropped while a request for ids was under way, which may still have them
+    document.addEventListener("visibilitychange", () => this.seen());
+  }
 
   /** Show the list of a search, a state, an order, and of what is archived or not; keep it current until `leave`. */
-  function show(query) {
-    const isSame = JSON.stringify(query) === JSON.stringify(list.query);
-    if (isSame && isShown && list.isLoaded) return;
-    isShown = true;
-    looking ||= setInterval(refresh, REFRESH);
-    if (!isSame) Object.assign(list, { query, isLoaded: false });
-    load().catch(() => {});
+  show(query) {
+    const isSame = JSON.stringify(query) === JSON.stringify(this.query);
+    if (isSame && this.isShown && this.isLoaded) return;
+    this.isShown = true;
+    this.looking ||= setInterval(() => this.refresh(), REFRESH);
+    if (!isSame) Object.assign(this, { query, isLoaded: false });
+    this.load().catch(() => {});
   }
 
   /** No list is shown any more. */
-  function leave() {
-    isShown = false;
-    sight = [];
-    clearTimeout(timer);
-    clearInterval(looking);
-    timer = looking = 0;
+  leave() {
+    this.isShown = false;
+    this.sight = [];
+    clearTimeout(this.timer);
+    clearInterval(this.looking);
+    this.timer = this.looking = 0;
   }
 
   /** Ask for everything again, if a list is shown. */
-  async function load() {
-    if (!isShown) return;
-    stale = new Set(list.rows.keys());
-    await order();
+  async load() {
+    if (!this.isShown) return;
+    this.stale = new Set(this.rows.keys());
+    await this.order();
   }
 
   /** Ask for the ids. */
-  async function order() {
-    clearTimeout(timer);
-    timer = 0;
-    const mine = ++asked;
-    gone.clear();
+  async order() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    const mine = ++this.asked;
+    this.gone.clear();
     try {
-      const found = await get(`/api/experiments?${wordsOf(list.query)}`);
-      if (mine !== asked) return;
-      const ids = found.ids.filter((id) => !gone.has(id));
+      const found = await get(`/api/experiments?${wordsOf(this.query)}`);
+      if (mine !== this.asked) return;
+      const ids = found.ids.filter((id) => !this.gone.has(id));
       const total = found.total - (found.ids.length - ids.length);
-      known = new Set(ids);
-      Object.assign(list, { ids, total, isLoaded: true, error: "" });
-      fetchRows();
+      this.known = new Set(ids);
+      Object.assign(this, { ids, total, isLoaded: true, error: "" });
+      this.fetchRows();
     } catch (error) {
-      if (mine !== asked) return;
-      list.error = error.message;
+      if (mine !== this.asked) return;
+      this.error = error.message;
       throw error;
     } finally {
-      if (mine === asked) told();
+      if (mine === this.asked) this.told();
     }
   }
 
   /** These rows are in sight: ask for what is not known of them. */
-  function see(ids) {
-    sight = ids;
-    fetchRows();
+  see(ids) {
+    this.sight = ids;
+    this.fetchRows();
   }
 
-  async function fetchRows() {
-    if (isAsking) return; // it goes on with what is in sight then
-    isAsking = true;
+  async fetchRows() {
+    if (this.isAsking) return; // it goes on with what is in sight then
+    this.isAsking = true;
     try {
       for (;;) {
-        const ids = sight.filter((id) => !list.rows.has(id) || stale.has(id)).slice(0, AT_ONCE);
+        const ids = this.sight.filter((id) => !this.rows.has(id) || this.stale.has(id)).slice(0, AT_ONCE);
         if (!ids.length) return;
         const { overviews, rest } = await get(`/api/overviews?${new URLSearchParams(ids.map((id) => ["id", id]))}`);
-        for (const id of ids) if (!rest.includes(id)) stale.delete(id);
-        for (const one of overviews) keep(one);
+        for (const id of ids) if (!rest.includes(id)) this.stale.delete(id);
+        for (const one of overviews) this.keep(one);
         const there = new Set([...overviews.map((one) => one.experiment.experiment_id), ...rest]);
-        for (const id of ids) if (!there.has(id)) forget(id); // it was deleted a moment ago
-        told();
+        for (const id of ids) if (!there.has(id)) this.forget(id); // it was deleted a moment ago
+        this.told();
       }
     } catch {
       // the page is told by other means that a service does not answer, and loads everything again once it does
     } finally {
-      isAsking = false;
+      this.isAsking = false;
     }
   }
 
-  function keep(one) {
-    const before = list.rows.get(one.experiment.experiment_id)?.experiment;
+  keep(one) {
+    const before = this.rows.get(one.experiment.experiment_id)?.experiment;
     if (before?.revision > one.experiment.revision) one.experiment = before;
-    list.rows.set(one.experiment.experiment_id, one);
-    changedAt.set(one.experiment.experiment_id, Math.max(changedAt.get(one.experiment.experiment_id) ?? 0, 1000 * one.experiment.updated_at));
+    this.rows.set(one.experiment.experiment_id, one);
+    this.changedAt.set(one.experiment.experiment_id, Math.max(this.changedAt.get(one.experiment.experiment_id) ?? 0, 1000 * one.experiment.updated_at));
   }
 
   /** Take the newest status of an experiment. One that is not in the list may belong there: the service knows. */
-  function take(status) {
+  take(status) {
     const id = status.experiment_id;
-    const row = list.rows.get(id);
-    if (Boolean(status.archived) !== list.query.isArchived) drop(id);
+    const row = this.rows.get(id);
+    if (Boolean(status.archived) !== this.query.isArchived) this.drop(id);
     else if (row && status.revision > row.experiment.revision) {
-      list.rows.set(id, { ...row, experiment: status });
-      changedAt.set(id, Date.now());
-      told();
+      this.rows.set(id, { ...row, experiment: status });
+      this.changedAt.set(id, Date.now());
+      this.told();
     }
-    if (!isShown) return;
-    const { search, state, sort } = list.query;
+    if (!this.isShown) return;
+    const { search, state, sort } = this.query;
     const mayMove = search || state || !["newest", "oldest"].includes(sort);
-    if (!timer && (mayMove || !known.has(id))) timer = setTimeout(() => order().catch(() => {}), mayMove ? SLOW_PAUSE : PAUSE);
+    if (!this.timer && (mayMove || !this.known.has(id))) this.timer = setTimeout(() => this.order().catch(() => {}), mayMove ? SLOW_PAUSE : PAUSE);
   }
 
   /** Look again at what has changed of late. */
-  function refresh() {
+  refresh() {
     if (document.hidden) return;
-    for (const id of sight) if (Date.now() - (changedAt.get(id) ?? 0) < RECENT) stale.add(id);
-    fetchRows();
+    for (const id of this.sight) if (Date.now() - (this.changedAt.get(id) ?? 0) < RECENT) this.stale.add(id);
+    this.fetchRows();
   }
 
   /** Show an experiment no more: it is deleted, or in the other list. */
-  function drop(id) {
-    gone.add(id);
-    if (forget(id)) told();
+  drop(id) {
+    this.gone.add(id);
+    if (this.forget(id)) this.told();
   }
 
-  function forget(id) {
-    list.rows.delete(id);
-    stale.delete(id);
-    changedAt.delete(id);
-    if (!known.delete(id)) return false;
-    list.ids = list.ids.filter((one) => one !== id);
-    list.total -= 1;
+  forget(id) {
+    this.rows.delete(id);
+    this.stale.delete(id);
+    this.changedAt.delete(id);
+    if (!this.known.delete(id)) return false;
+    this.ids = this.ids.filter((one) => one !== id);
+    this.total -= 1;
     return true;
   }
 
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden || !isShown) return;
-    stale = new Set(list.rows.keys()); // somebody may have rated meanwhile
-    fetchRows();
-  });
-  return Object.assign(list, { show, leave, load, see, take, drop });
+  /** The page may be seen again. */
+  seen() {
+    if (document.hidden || !this.isShown) return;
+    this.stale = new Set(this.rows.keys()); // somebody may have rated meanwhile
+    this.fetchRows();
+  }
 }
 
 function wordsOf({ search, state, sort, isArchived }) {

@@ -5,88 +5,98 @@ import { blocksOf } from "./values.js";
 
 const OVER = ["completed", "failed", "cancelled"];
 
-/** Return an experiment of which nothing is known yet; `told` is called with what has changed. */
-export function openExperiment(id, told) {
-  const pictures = pictureIndex(id);
-  let repeatsKey = "";
-  let repeatList = [];
-  let most = 0; // repeats seen in cells
-  const open = {
-    id, status: null, variants: new Map(), cells: new Map(), ratings: new Map(), comparisons: [], recommendation: null,
-    error: "", isMissing: false, isLoaded: false, isDeleted: false,
-    repeats, pictures: () => pictures.take(open.variants, open.cells, repeats()), takeStatus, takeVariant, takeSnapshot, moveCell, measure,
-  };
+/** An experiment, of which nothing is known at first; `told` is called with what has changed. */
+export class OpenExperiment {
+  constructor(id, told) {
+    Object.assign(this, { id, told });
+    this.status = null;
+    this.variants = new Map();
+    this.cells = new Map();
+    this.ratings = new Map();
+    this.comparisons = [];
+    this.recommendation = null;
+    this.error = "";
+    this.isMissing = false;
+    this.isLoaded = false;
+    this.isDeleted = false;
+    this.index = pictureIndex(id);
+    this.repeatsKey = "";
+    this.repeatList = [];
+    this.most = 0; // repeats seen in cells
+  }
 
   /** Return the repeats, as many as were planned or seen: the seeds of one block after another. The same array until there are more. */
-  function repeats() {
-    const blocks = blocksOf(open.status?.definition);
-    const planned = open.status ? (open.status.definition.jobs_per_variant ?? 1) * blocks : 0; // one seed is left out
-    const count = Math.max(planned, most);
-    if (repeatsKey === `${count} ${blocks}`) return repeatList;
-    repeatsKey = `${count} ${blocks}`;
-    repeatList = Array.from({ length: count }, (_, repeat) => repeat).sort((one, other) => (one % blocks) - (other % blocks) || one - other);
-    return repeatList;
+  repeats() {
+    const blocks = blocksOf(this.status?.definition);
+    const planned = this.status ? (this.status.definition.jobs_per_variant ?? 1) * blocks : 0; // one seed is left out
+    const count = Math.max(planned, this.most);
+    if (this.repeatsKey === `${count} ${blocks}`) return this.repeatList;
+    this.repeatsKey = `${count} ${blocks}`;
+    this.repeatList = Array.from({ length: count }, (_, repeat) => repeat).sort((one, other) => (one % blocks) - (other % blocks) || one - other);
+    return this.repeatList;
   }
 
-  function takeStatus(body) {
-    if (open.status && body.revision <= open.status.revision) return;
-    open.status = body;
-    told("status");
+  pictures() {
+    return this.index.take(this.variants, this.cells, this.repeats());
   }
 
-  function takeVariant(body) {
-    const known = open.variants.get(body.variant_index);
+  takeStatus(body) {
+    if (this.status && body.revision <= this.status.revision) return;
+    this.status = body;
+    this.told("status");
+  }
+
+  takeVariant(body) {
+    const known = this.variants.get(body.variant_index);
     if (known && body.revision <= known.revision) return;
-    open.variants.set(body.variant_index, body);
-    pictures.touch(body.variant_index);
-    told("variants");
+    this.variants.set(body.variant_index, body);
+    this.index.touch(body.variant_index);
+    this.told("variants");
   }
 
   /** Take what the learning service knows; what it has not applied yet is known from events, and stays. */
-  function takeSnapshot({ experiment, cells, ratings, comparisons }) {
+  takeSnapshot({ experiment, cells, ratings, comparisons }) {
     const known = new Map(cells.map((one) => [cellKey(one.variant_index, one.repeat_index), one]));
     const images = Map.groupBy(cells, (one) => one.variant_index);
-    takeStatus(experiment);
-    for (const variant of experiment.variants) takeVariant({ ...variant, images: imagesOf(images.get(variant.variant_index) ?? []) });
-    open.recommendation = experiment.recommendation ?? null;
-    const before = open.cells;
-    open.cells = new Map();
-    for (const [key, one] of known) put(key, cellOf(one));
+    this.takeStatus(experiment);
+    for (const variant of experiment.variants) this.takeVariant({ ...variant, images: imagesOf(images.get(variant.variant_index) ?? []) });
+    this.recommendation = experiment.recommendation ?? null;
+    const before = this.cells;
+    this.cells = new Map();
+    for (const [key, one] of known) this.put(key, cellOf(one));
     // a failure that the service does not know was retried
-    for (const [key, one] of before) if (!known.has(key) && !["failed", "cancelled"].includes(one.state)) put(key, one);
-    open.ratings = new Map(ratings.map((one) => [one.sha256, one]));
-    pictures.touchAll();
-    Object.assign(open, { comparisons, error: "", isMissing: false, isLoaded: true });
-    told("open");
+    for (const [key, one] of before) if (!known.has(key) && !["failed", "cancelled"].includes(one.state)) this.put(key, one);
+    this.ratings = new Map(ratings.map((one) => [one.sha256, one]));
+    this.index.touchAll();
+    Object.assign(this, { comparisons, error: "", isMissing: false, isLoaded: true });
+    this.told("open");
   }
 
-  function moveCell(body, state, more = {}) {
+  moveCell(body, state, more = {}) {
     const context = body.learning_context;
     if (!context) return;
     const key = cellKey(context.variant_index, context.repeat_index);
-    const known = open.cells.get(key);
+    const known = this.cells.get(key);
     if (known && OVER.includes(known.state) && state === "running" && known.jobId === body.job_id) return; // an old event
-    put(key, cell(state, { ...more, jobId: body.job_id }));
-    pictures.touch(context.variant_index);
-    told(`cell ${key}`);
+    this.put(key, cell(state, { ...more, jobId: body.job_id }));
+    this.index.touch(context.variant_index);
+    this.told(`cell ${key}`);
   }
 
   /** Add what scorers say of a job that has ended before. */
-  function measure(body) {
+  measure(body) {
     const context = body.learning_context;
     const key = context && cellKey(context.variant_index, context.repeat_index);
-    const known = open.cells.get(key);
+    const known = this.cells.get(key);
     if (!known) return;
-    put(key, { ...known, metrics: { ...known.metrics, ...body.metrics } });
-    told(`cell ${key}`);
+    this.put(key, { ...known, metrics: { ...known.metrics, ...body.metrics } });
+    this.told(`cell ${key}`);
   }
 
-  function put(key, one) {
-    open.cells.set(key, one);
-    most = Math.max(most, Number(key.slice(key.indexOf(".") + 1)) + 1);
+  put(key, one) {
+    this.cells.set(key, one);
+    this.most = Math.max(this.most, Number(key.slice(key.indexOf(".") + 1)) + 1);
   }
-
-  return open;
 }
 
 /** Return the key of a cell. */

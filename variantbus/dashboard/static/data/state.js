@@ -1,12 +1,12 @@
 // The state: loaded once as a snapshot and updated by events. Views are notified of changes, once a frame.
 
-import { listOf } from "./list.js";
+import { ExperimentList } from "./list.js";
 import { cellKey } from "./open.js";
 
 export { cellKey };
 
 /** The data of all views. `open` is the experiment that is shown, with its variants and cells. */
-export const state = { list: listOf(() => notify("experiments")), open: null, system: [], rejected: [], isConnected: false, isLoaded: false, error: "" };
+export const state = { list: new ExperimentList(() => notify("experiments")), open: null, system: [], rejected: [], isConnected: false, isLoaded: false, error: "" };
 
 const NAMES = { learning: "learning service" };
 const watchers = new Set();

@@ -10,18 +10,19 @@ import { hasEnded } from "../data/known.js";
 import { state } from "../data/state.js";
 import { allSettings, endedJobs, inShort, timeLeft } from "../experiment/facts.js";
 import { archive, deleteForGood, resultsOf } from "../experiment/putaway.js";
-import { answerView } from "./answer/answer.js";
-import { gridView } from "./grid/grid.js";
-import { ratingView } from "./rate/rating.js";
-import { searchView } from "./search/search.js";
+import { AnswerView } from "./answer/answer.js";
+import { GridView } from "./grid/grid.js";
+import { RatingView } from "./rate/rating.js";
+import { SearchView } from "./search/search.js";
 import { shareButton } from "./share/button.js";
 
-const TABS = { grid: ["Pictures", gridView], rate: ["Rate", ratingView], answer: ["Answer", answerView], search: ["Search", searchView] };
+const TABS = { grid: ["Pictures", GridView], rate: ["Rate", RatingView], answer: ["Answer", AnswerView], search: ["Search", SearchView] };
 
 export function experimentView({ id, tab, part, query }) {
   let isRenamed = false; // by a person who types a name now
   const head = document.createElement("div");
-  const inner = TABS[tab][1](id, { part, query });
+  const [, View] = TABS[tab];
+  const inner = new View(id, { part, query });
   const element = document.createElement("div");
   element.className = "experiment fills";
   head.className = "head";
@@ -34,7 +35,7 @@ export function experimentView({ id, tab, part, query }) {
     if (inner.element.hidden) return render(missing(id), head);
     const link = ([name, [text]]) => html`<a href=${linkTo(["e", id, name])} aria-current=${name === tab ? "page" : "false"}>${text}</a>`;
     render(
-      html`<div class="title">${title(status)}${status ? actions(status) : nothing}</div>
+      html`<div class="title">${title(status)}${status ? actions(id, status, element) : nothing}</div>
         <p class="facts">${status ? facts(status, tab === "rate") : error ? html`<span class="error">${error}</span>` : "…"}</p>
         ${status ? ran(id, status.definition) : nothing}
         <nav class="tabs" aria-label="Experiment">${Object.entries(TABS).filter(([name]) => name !== "search" || name === tab || status?.search).map(link)}</nav>`,
@@ -75,18 +76,6 @@ export function experimentView({ id, tab, part, query }) {
     }
   }
 
-  function actions(status) {
-    const items = [
-      { text: status.archived ? "Take out of the archive" : "Archive", icon: "archive", act: () => archive(id, status.archived) },
-      { text: "Delete …", icon: "trash", isDangerous: true, act: () => deleteForGood(status, resultsOf(state.open.variants.values())) },
-    ];
-    return html`<span class="actions">
-      ${shareButton(id)}
-      <a class="button" href=${linkTo(["new"], { from: id })} title="Run again with changes">${icon("retry")}<span>Run again with changes</span></a>
-      ${menu(element, "More", items)}
-    </span>`;
-  }
-
   return {
     element,
     update(changes) {
@@ -96,6 +85,19 @@ export function experimentView({ id, tab, part, query }) {
     go: inner.go && ((route) => inner.go(route)),
     close: () => inner.close?.(),
   };
+}
+
+/** Return what can be done with an experiment; its menu is for the `element` of the view. */
+function actions(id, status, element) {
+  const items = [
+    { text: status.archived ? "Take out of the archive" : "Archive", icon: "archive", act: () => archive(id, status.archived) },
+    { text: "Delete …", icon: "trash", isDangerous: true, act: () => deleteForGood(status, resultsOf(state.open.variants.values())) },
+  ];
+  return html`<span class="actions">
+    ${shareButton(id)}
+    <a class="button" href=${linkTo(["new"], { from: id })} title="Run again with changes">${icon("retry")}<span>Run again with changes</span></a>
+    ${menu(element, "More", items)}
+  </span>`;
 }
 
 /** Mark all of a field when it comes up, and not again: a view is drawn again and again. */

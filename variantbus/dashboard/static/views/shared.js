@@ -5,13 +5,14 @@ import { linkTo } from "../base/routes.js";
 import { hasEnded } from "../data/known.js";
 import { state } from "../data/state.js";
 import { endedJobs, inShort, timeLeft } from "../experiment/facts.js";
-import { answerView } from "./answer/answer.js";
-import { gridView } from "./grid/grid.js";
+import { AnswerView } from "./answer/answer.js";
+import { GridView } from "./grid/grid.js";
 
-const TABS = { grid: ["Pictures", gridView], answer: ["Answer", answerView] };
+const TABS = { grid: ["Pictures", GridView], answer: ["Answer", AnswerView] };
 
 export function sharedView({ id, tab, part, query }) {
-  const inner = TABS[tab][1](id, { part, query });
+  const [, View] = TABS[tab];
+  const inner = new View(id, { part, query });
   const head = document.createElement("div");
   const element = document.createElement("div");
   element.className = "experiment fills";

@@ -22,48 +22,51 @@ const PAUSE = 400; // ms between two drawings while jobs end by the dozen
 const MOST_POINTS = 3000; // single results in the charts; more could not be told apart, and would be slow
 const NOW = ["open", "status", "recommendation"]; // what is drawn at once
 
-export function answerView(id) {
-  const element = document.createElement("section");
-  const parts = Object.fromEntries(["top", "curve", "heat", "rest"].map((name) => [name, element.appendChild(document.createElement("div"))]));
-  element.className = "answers charts";
-  let known = null; // what is drawn: all that follows from the state
-  let at = 0; // place of the seed whose pictures are shown
-  let pointed = null; // place of a value in the curve
-  let look = { sort: "value", isDown: false, isAll: false };
-  let map = { across: null, down: null, by: "estimate", at: null };
-  let job = null; // the text of the job that Apply has made
-  let failed = ""; // why there is no recommendation
-  let timer = 0;
-  let isAsked = false;
+export class AnswerView {
+  constructor(id) {
+    this.id = id;
+    this.element = document.createElement("section");
+    this.element.className = "answers charts";
+    this.parts = Object.fromEntries(["top", "curve", "heat", "rest"].map((name) => [name, this.element.appendChild(document.createElement("div"))]));
+    this.known = null; // what is drawn: all that follows from the state
+    this.at = 0; // place of the seed whose pictures are shown
+    this.pointed = null; // place of a value in the curve
+    this.look = { sort: "value", isDown: false, isAll: false };
+    this.map = { across: null, down: null, by: "estimate", at: null };
+    this.job = null; // the text of the job that Apply has made
+    this.failed = ""; // why there is no recommendation
+    this.timer = 0;
+    this.isAsked = false;
+  }
 
-  async function ask() {
-    if (isAsked) return;
-    isAsked = true;
+  async ask() {
+    if (this.isAsked) return;
+    this.isAsked = true;
     const open = state.open;
     const before = open.recommendation;
     try {
-      const found = await get(of(id, "recommendation"));
+      const found = await get(of(this.id, "recommendation"));
       if (open.recommendation === before) open.recommendation = found; // else a newer one has come by an event
-      failed = "";
+      this.failed = "";
     } catch (error) {
-      failed = error.message;
+      this.failed = error.message;
     }
-    if (state.open === open) draw();
+    if (state.open === open) this.draw();
   }
 
   /** Draw all of it; what only follows from the mouse is drawn by itself. */
-  function draw() {
-    clearTimeout(timer);
-    timer = 0;
-    if (state.open?.id !== id) return;
-    known = facts();
-    drawTop();
-    drawCurve();
-    drawHeat();
-    drawRest();
+  draw() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    if (state.open?.id !== this.id) return;
+    this.known = this.facts();
+    this.drawTop();
+    this.drawCurve();
+    this.drawHeat();
+    this.drawRest();
   }
 
-  function facts() {
+  facts() {
     const { recommendation: made, status } = state.open;
     if (!status) return { made: null, status };
     const next = nextOf(made, status);
@@ -74,112 +77,114 @@ export function answerView(id) {
     const points = count > MOST_POINTS ? new Map() : all;
     const { winner, rival } = rivals(made);
     const shared = sharedRepeats(winner, rival, repeats());
-    at = Math.min(at, Math.max(0, shared.length - 1));
+    this.at = Math.min(this.at, Math.max(0, shared.length - 1));
     return { made, status, variants, points, winner, rival, shared, variable: variableOf(variants), scale: scaleOf(made, all), next };
   }
 
-  function drawTop() {
-    const { made, status, winner, rival, shared, variable, next } = known;
-    if (!status) return render("", parts.top);
+  drawTop() {
+    const { made, status, winner, rival, shared, variable, next } = this.known;
+    if (!status) return render("", this.parts.top);
     const turn = (step) => {
-      at = (at + step + shared.length) % shared.length;
-      drawTop();
+      this.at = (this.at + step + shared.length) % shared.length;
+      this.drawTop();
     };
     const settings = winner && meaningOf(status.definition, variable, winner.value);
-    const text = spoken(failed || made?.sentence || "…", Boolean(winner));
+    const text = spoken(this.failed || made?.sentence || "…", Boolean(winner));
     render(
       html`<div class=${winner ? "hero" : "hero nothing"}>
-        ${winner ? html`<div class="pictures">${pair({ id, made, winner, rival, repeats: shared, at, variable, turn })}</div>` : ""}
+        ${winner ? html`<div class="pictures">${pair({ id: this.id, made, winner, rival, repeats: shared, at: this.at, variable, turn })}</div>` : ""}
         <div class="verdict">
-          <h2 class="headline" title=${winner ? namedValue(winner.value, variable) : ""}>${made || failed ? headline(made, winner, variable) : "…"}</h2>
+          <h2 class="headline" title=${winner ? namedValue(winner.value, variable) : ""}>${made || this.failed ? headline(made, winner, variable) : "…"}</h2>
           ${settings ? html`<p class="stands">${settings}</p>` : ""}
           ${winner ? chances(made, winner) : ""}
-          <p class=${failed || made?.problem ? "answer problem" : "answer"} role="status">${text}</p>
-          ${isShared ? "" : actions(next, { id, status, made, more: made ? moreText(made) : "", card: winner && content(), apply })}
-          ${isShared ? "" : objectiveChoice(id)}
-          ${job === null ? "" : application(id, job, () => ((job = null), drawTop()))}
+          <p class=${this.failed || made?.problem ? "answer problem" : "answer"} role="status">${text}</p>
+          ${isShared ? "" : actions(next, { id: this.id, status, made, more: made ? moreText(made) : "", card: winner && this.content(), apply: () => this.apply() })}
+          ${isShared ? "" : objectiveChoice(this.id)}
+          ${this.job === null ? "" : application(this.id, this.job, () => ((this.job = null), this.drawTop()))}
         </div>
       </div>`,
-      parts.top,
+      this.parts.top,
     );
   }
 
   /** Return what the card says. */
-  function content() {
-    const { made, status, winner, rival, shared, variable } = known;
-    const repeat = shared[at];
+  content() {
+    const { made, status, winner, rival, shared, variable } = this.known;
+    const repeat = shared[this.at];
     const images = [winner, rival].map((one) => (repeat === undefined ? null : resultOf(one, repeat)));
     const prompt = status.definition.config?.prompt;
     const about = [`${made.estimates.length} values, ${status.totals.completed} pictures`, typeof prompt === "string" ? prompt : ""].filter(Boolean).join(" · ");
     return { name: status.experiment_name, headline: headline(made, winner, variable), about, made, winner, rival, variable, images };
   }
 
-  function drawCurve() {
-    const { made, variable, points, scale } = known;
+  drawCurve() {
+    const { made, variable, points, scale } = this.known;
     const point = (place) => {
-      if (place === pointed) return;
-      pointed = place;
-      drawCurve();
+      if (place === this.pointed) return;
+      this.pointed = place;
+      this.drawCurve();
     };
-    if (pointed !== null && pointed >= (made?.estimates.length ?? 0)) pointed = null;
-    render(isKnown(made) && hasCurve(made) ? curve({ made, variable, points, scale, at: pointed, point, open }) : "", parts.curve);
+    if (this.pointed !== null && this.pointed >= (made?.estimates.length ?? 0)) this.pointed = null;
+    render(isKnown(made) && hasCurve(made) ? curve({ made, variable, points, scale, at: this.pointed, point, open: (index) => this.open(index) }) : "", this.parts.curve);
   }
 
-  function drawHeat() {
-    const { made, winner } = known;
+  drawHeat() {
+    const { made, winner } = this.known;
     const change = (part) => {
-      if (part.at && map.at && String(part.at) === String(map.at)) return;
-      map = { ...map, ...part };
-      drawHeat();
+      if (part.at && this.map.at && String(part.at) === String(this.map.at)) return;
+      this.map = { ...this.map, ...part };
+      this.drawHeat();
     };
-    render(isKnown(made) ? heat({ made, winner, look: map, change, open }) : "", parts.heat);
+    render(isKnown(made) ? heat({ made, winner, look: this.map, change, open: (index) => this.open(index) }) : "", this.parts.heat);
   }
 
-  function drawRest() {
-    const { made, status, scale, variable, variants, points } = known;
-    if (!isKnown(made)) return render("", parts.rest);
+  drawRest() {
+    const { made, status, scale, variable, variants, points } = this.known;
+    if (!isKnown(made)) return render("", this.parts.rest);
     const lines = reasons(made, status.search);
     const change = (other) => {
-      look = other;
-      drawRest();
+      this.look = other;
+      this.drawRest();
     };
     render(
       html`${made.effects?.length ? effects(made, scale) : ""}
-        ${tradeOff({ made, variable, variants, scale, open })}
+        ${tradeOff({ made, variable, variants, scale, open: (index) => this.open(index) })}
         ${lines.length ? html`<h2>Why</h2><ul class="why">${lines.map((text) => html`<li>${text}</li>`)}</ul>` : ""}
         <h2>All values</h2>
-        <div class="wide" role="region" aria-label="Values" tabindex="0">${table({ made, variable, variants, points, scale, definition: status.definition, look, change, open })}</div>
+        <div class="wide" role="region" aria-label="Values" tabindex="0">${table({ made, variable, variants, points, scale, definition: status.definition, look: this.look, change, open: (index) => this.open(index) })}</div>
         ${legend(made)}`,
-      parts.rest,
+      this.parts.rest,
     );
   }
 
   /** Show the pictures of a value. */
-  function open(index) {
+  open(index) {
     const repeat = repeats().find((one) => state.open.cells.get(cellKey(index, one))?.images.length);
-    location.hash = linkTo(["e", id, "grid", ...(repeat === undefined ? [] : [cellKey(index, repeat)])]);
+    location.hash = linkTo(["e", this.id, "grid", ...(repeat === undefined ? [] : [cellKey(index, repeat)])]);
   }
 
-  async function apply() {
+  async apply() {
     try {
-      job = await getText(of(id, "job.toml"));
-      drawTop();
+      this.job = await getText(of(this.id, "job.toml"));
+      this.drawTop();
     } catch (error) {
       complain(error.message);
     }
   }
 
-  function update(changes) {
+  update(changes) {
     if (changes.has("open") || changes.has("all")) {
-      isAsked = false;
-      if (state.open?.status) ask();
+      this.isAsked = false;
+      if (state.open?.status) this.ask();
     }
-    if (changes.has("recommendation")) failed = ""; // what was in the way is over
-    if (changes.has("all") || NOW.some((one) => changes.has(one))) draw();
-    else if (!timer && [...changes].some((one) => one === "ratings" || one === "variants" || one.startsWith("cell "))) timer = setTimeout(draw, PAUSE);
+    if (changes.has("recommendation")) this.failed = ""; // what was in the way is over
+    if (changes.has("all") || NOW.some((one) => changes.has(one))) this.draw();
+    else if (!this.timer && [...changes].some((one) => one === "ratings" || one === "variants" || one.startsWith("cell "))) this.timer = setTimeout(() => this.draw(), PAUSE);
   }
 
-  return { element, update, close: () => clearTimeout(timer) };
+  close() {
+    clearTimeout(this.timer);
+  }
 }
 
 /** Return a sentence of which is only read out what the headline and the numbers below it say already. */

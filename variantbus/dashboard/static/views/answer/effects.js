@@ -1,6 +1,6 @@
 // Of several variables: how much each matters, what each of its values does on average, and which depend on each other.
 
-import { html, svg } from "../../base/html.js";
+import { html } from "../../base/html.js";
 import { numberText, percent } from "../../base/text.js";
 import { valueText } from "../../data/values.js";
 import { axis, line } from "./table.js";

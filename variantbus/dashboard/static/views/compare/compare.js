@@ -50,7 +50,12 @@ export function compareView({ part }) {
     if (ids.length < 2) return html`<p class="empty">Select two or more experiments in <a href="#/">the list</a>, and press Compare.</p>`;
     const compared = there.map((view) => ({ view, place: ids.indexOf(view.experiment_id), ...answerOf(view) }));
     return html`<div class="peers">${repeat(ids, (id) => id, (id) => card(id, compared.find((one) => one.view.experiment_id === id)))}</div>
-      ${compared.length > 1 ? [scales(compared), differences(compared)] : nothing}`;
+      ${compared.length > 1 ? [scales(compared), differences(compared, { isAll, turn })] : nothing}`;
+  }
+
+  function turn() {
+    isAll = !isAll;
+    draw();
   }
 
   function card(id, one) {
@@ -67,20 +72,6 @@ export function compareView({ part }) {
       <p class="facts"><span class=${`chip ${view.status}`}>${view.status}</span> ${[`${endedJobs(view)} of ${view.totals.jobs} jobs`, timeLeft(view), secondsText(view)].filter(Boolean).join(" · ")}</p>
       <p class="facts inshort">${inShort(view.definition).join(" · ")}</p>
     </article>`;
-  }
-
-  function differences(compared) {
-    const rows = settingsOf(compared.map((one) => one.view.definition));
-    const shown = isAll ? rows : rows.filter((row) => !row.isSame);
-    const same = rows.length - rows.filter((row) => !row.isSame).length;
-    const cells = (row) => html`<tr class=${row.isSame ? "same" : ""}><th scope="row">${row.name}</th>${row.texts.map((text) => html`<td>${text}</td>`)}</tr>`;
-    return html`<h2>What differs</h2>
-      ${shown.length
-        ? html`<div class="wide" role="region" aria-label="Settings" tabindex="0"><table class="settings">
-            <thead><tr><td></td>${compared.map((one) => html`<th scope="col" class=${`series s${one.place}`}>${legendMark(one.place)}${one.view.experiment_name}</th>`)}</tr></thead>
-            <tbody>${shown.map(cells)}</tbody></table></div>`
-        : html`<p>Nothing: their settings are the same.</p>`}
-      ${same ? html`<button @click=${() => ((isAll = !isAll), draw())}>${isAll ? "Show what differs" : `Show ${same} more that ${same === 1 ? "is" : "are"} the same`}</button>` : nothing}`;
   }
 
   draw();
@@ -112,6 +103,21 @@ function scales(compared) {
     ${groups.map((places) => html`<h2>Over ${variableText(compared[places[0]].view.definition)}</h2>
       <ul class="legend-of">${places.map((at) => html`<li class=${`series s${compared[at].place}`}>${legendMark(compared[at].place)}${compared[at].view.experiment_name}</li>`)}</ul>
       ${overValues({ variable: variableText(compared[places[0]].view.definition), series: places.map((at) => series(compared[at])) })}`)}`;
+}
+
+/** What differs in their settings, and on demand also what does not: `turn` is for its button. */
+function differences(compared, { isAll, turn }) {
+  const rows = settingsOf(compared.map((one) => one.view.definition));
+  const shown = isAll ? rows : rows.filter((row) => !row.isSame);
+  const same = rows.length - rows.filter((row) => !row.isSame).length;
+  const cells = (row) => html`<tr class=${row.isSame ? "same" : ""}><th scope="row">${row.name}</th>${row.texts.map((text) => html`<td>${text}</td>`)}</tr>`;
+  return html`<h2>What differs</h2>
+    ${shown.length
+      ? html`<div class="wide" role="region" aria-label="Settings" tabindex="0"><table class="settings">
+          <thead><tr><td></td>${compared.map((one) => html`<th scope="col" class=${`series s${one.place}`}>${legendMark(one.place)}${one.view.experiment_name}</th>`)}</tr></thead>
+          <tbody>${shown.map(cells)}</tbody></table></div>`
+      : html`<p>Nothing: their settings are the same.</p>`}
+    ${same ? html`<button @click=${turn}>${isAll ? "Show what differs" : `Show ${same} more that ${same === 1 ? "is" : "are"} the same`}</button>` : nothing}`;
 }
 
 /** The first result of the winner that has a picture. */

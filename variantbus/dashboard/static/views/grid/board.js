@@ -1,206 +1,215 @@
 // The board: headings that stay, and of all cells only those in sight. Elements are made and moved here by hand, as
-// scrolling leaves no time for more; what is in them is drawn by the functions that the view gives.
+// scrolling leaves no time for more; what is in them is drawn by the view.
 
 const MARGIN = 1; // cells beyond the visible ones
 const HEAD = -1; // the column of row headings, and the row of column headings
 
 /**
- * Make the board. `on` has `drawCell(element, place)`, `drawHead(element, entry, role)`, `drawCorner(element)`, `key(event,
- * spot)`, `open(place)` and `menu(spot, element)`; a spot is `{ column, row }`, -1 for headings.
+ * The board. `on` has `drawCell(element, place)`, `drawHead(element, entry)`, `drawCorner(element)`, `inSight(element, place)`
+ * for a cell that has been there before, `resized()`, `key(event, spot)`, `open(place)` and `menu(spot, element)`; a spot is
+ * `{ column, row }`, -1 for headings.
  */
-export function makeBoard(on) {
-  const corner = make("div", { class: "corner", role: "columnheader", "aria-colindex": 1 });
-  const columns = make("div", { class: "columns", role: "row", "aria-rowindex": 1 }, corner);
-  const rows = make("div", { class: "rows", role: "rowgroup" });
-  const top = make("div", { role: "rowgroup", class: "top-rows" }, columns);
-  const element = make("div", { class: "grid", role: "grid", "aria-label": "Pictures" }, top, rows);
-  const heads = new Map(); // column -> element
-  const lines = new Map(); // row -> { element, head, cells: column -> element }
-  const places = new WeakMap(); // element of a cell -> its place
-  let shape = { across: [], down: [], at: () => ({}) };
-  let sizes = { cell: 1, side: 0, head: 0 };
-  let active = { column: 0, row: 0 }; // the one Tab stop
-  let pool = new Map(); // elements of cells that may be needed again
-  let isWaiting = false;
-
-  element.addEventListener("scroll", later);
-  element.addEventListener("keydown", (event) => event.target !== element && on.key(event, active));
-  element.addEventListener("click", (event) => {
-    const spot = spotOf(event.target);
-    if (!spot) return;
-    activate(spot);
-    if (isHead(spot)) on.menu(spot, elementAt(spot));
-    else if (places.get(elementAt(spot))?.variant) on.open(places.get(elementAt(spot)));
-  });
-  element.addEventListener("focusin", (event) => {
-    const spot = spotOf(event.target);
-    if (spot) activate(spot);
-  });
-  const observer = new ResizeObserver(() => on.resized());
-  observer.observe(element);
-
-  /** Take other axes and sizes; cells that stay keep their elements, and so their pictures. */
-  function layout(next, nextSizes) {
-    const focused = document.activeElement?.closest?.(".grid") === element;
-    const key = shape.at(active.column, active.row).key;
-    const isEmpty = !shape.across.length || !shape.down.length;
-    [shape, sizes] = [next, nextSizes];
-    element.style.setProperty("--cell", `${sizes.cell}px`);
-    element.style.setProperty("--side", `${sizes.side}px`);
-    element.style.setProperty("--head", `${sizes.head}px`);
-    const width = `${sizes.side + shape.across.length * sizes.cell}px`;
-    rows.style.width = columns.style.width = width;
-    rows.style.height = `${shape.down.length * sizes.cell}px`;
-    element.setAttribute("aria-rowcount", shape.down.length + 1);
-    element.setAttribute("aria-colcount", shape.across.length + 1);
-    for (const line of lines.values()) for (const cell of line.cells.values()) pool.set(places.get(cell).key, cell);
-    for (const one of [...heads.values(), ...[...lines.values()].map((line) => line.element)]) one.remove();
-    heads.clear();
-    lines.clear();
-    if (isEmpty) active = { column: 0, row: 0 };
-    active = inside((key && shape.find?.(key)) || active);
-    on.drawCorner(corner);
-    paint();
-    pool = new Map();
-    if (focused) elementAt(active)?.focus({ preventScroll: true });
+export class Board {
+  constructor(on) {
+    this.on = on;
+    this.corner = make("div", { class: "corner", role: "columnheader", "aria-colindex": 1 });
+    this.columns = make("div", { class: "columns", role: "row", "aria-rowindex": 1 }, this.corner);
+    this.rows = make("div", { class: "rows", role: "rowgroup" });
+    const top = make("div", { role: "rowgroup", class: "top-rows" }, this.columns);
+    this.element = make("div", { class: "grid", role: "grid", "aria-label": "Pictures" }, top, this.rows);
+    this.heads = new Map(); // column -> element
+    this.lines = new Map(); // row -> { element, head, cells: column -> element }
+    this.places = new WeakMap(); // element of a cell -> its place
+    this.shape = { across: [], down: [], at: () => ({}) };
+    this.sizes = { cell: 1, side: 0, head: 0 };
+    this.active = { column: 0, row: 0 }; // the one Tab stop
+    this.pool = new Map(); // elements of cells that may be needed again
+    this.isWaiting = false;
+    this.element.addEventListener("scroll", () => this.later());
+    this.element.addEventListener("keydown", (event) => event.target !== this.element && on.key(event, this.active));
+    this.element.addEventListener("click", (event) => this.click(event));
+    this.element.addEventListener("focusin", (event) => this.focusIn(event));
+    this.observer = new ResizeObserver(() => on.resized());
+    this.observer.observe(this.element);
   }
 
-  function later() {
-    if (isWaiting) return;
-    isWaiting = true;
+  click(event) {
+    const spot = this.spotOf(event.target);
+    if (!spot) return;
+    this.activate(spot);
+    const one = this.elementAt(spot);
+    if (isHead(spot)) this.on.menu(spot, one);
+    else if (this.places.get(one)?.variant) this.on.open(this.places.get(one));
+  }
+
+  focusIn(event) {
+    const spot = this.spotOf(event.target);
+    if (spot) this.activate(spot);
+  }
+
+  /** Take other axes and sizes; cells that stay keep their elements, and so their pictures. */
+  layout(next, nextSizes) {
+    const focused = document.activeElement?.closest?.(".grid") === this.element;
+    const key = this.shape.at(this.active.column, this.active.row).key;
+    const isEmpty = !this.shape.across.length || !this.shape.down.length;
+    [this.shape, this.sizes] = [next, nextSizes];
+    this.element.style.setProperty("--cell", `${this.sizes.cell}px`);
+    this.element.style.setProperty("--side", `${this.sizes.side}px`);
+    this.element.style.setProperty("--head", `${this.sizes.head}px`);
+    const width = `${this.sizes.side + this.shape.across.length * this.sizes.cell}px`;
+    this.rows.style.width = this.columns.style.width = width;
+    this.rows.style.height = `${this.shape.down.length * this.sizes.cell}px`;
+    this.element.setAttribute("aria-rowcount", this.shape.down.length + 1);
+    this.element.setAttribute("aria-colcount", this.shape.across.length + 1);
+    for (const line of this.lines.values()) for (const cell of line.cells.values()) this.pool.set(this.places.get(cell).key, cell);
+    for (const one of [...this.heads.values(), ...[...this.lines.values()].map((line) => line.element)]) one.remove();
+    this.heads.clear();
+    this.lines.clear();
+    if (isEmpty) this.active = { column: 0, row: 0 };
+    this.active = this.inside((key && this.shape.find?.(key)) || this.active);
+    this.on.drawCorner(this.corner);
+    this.paint();
+    this.pool = new Map();
+    if (focused) this.elementAt(this.active)?.focus({ preventScroll: true });
+  }
+
+  later() {
+    if (this.isWaiting) return;
+    this.isWaiting = true;
     requestAnimationFrame(() => {
-      isWaiting = false;
-      if (element.isConnected) paint();
+      this.isWaiting = false;
+      if (this.element.isConnected) this.paint();
     });
   }
 
   /** Let the page have the cells in sight, and the one that Tab comes to, and no others. */
-  function paint() {
-    const [first, last] = span(element.scrollLeft, element.clientWidth - sizes.side, shape.across.length);
-    const [above, below] = span(element.scrollTop, element.clientHeight - sizes.head, shape.down.length);
-    const isSeen = (column) => (column >= first && column < last) || column === active.column;
-    const isShown = (row) => (row >= above && row < below) || row === active.row;
-    for (const [column, one] of heads) if (!isSeen(column)) drop(heads, column, one);
-    for (const [row, line] of lines) {
-      if (!isShown(row)) drop(lines, row, line.element);
+  paint() {
+    const [first, last] = this.span(this.element.scrollLeft, this.element.clientWidth - this.sizes.side, this.shape.across.length);
+    const [above, below] = this.span(this.element.scrollTop, this.element.clientHeight - this.sizes.head, this.shape.down.length);
+    const isSeen = (column) => (column >= first && column < last) || column === this.active.column;
+    const isShown = (row) => (row >= above && row < below) || row === this.active.row;
+    for (const [column, one] of this.heads) if (!isSeen(column)) drop(this.heads, column, one);
+    for (const [row, line] of this.lines) {
+      if (!isShown(row)) drop(this.lines, row, line.element);
       else for (const [column, one] of line.cells) if (!isSeen(column)) drop(line.cells, column, one);
     }
-    const seen = range(first, last, active.column);
-    for (const column of seen) if (!heads.has(column)) addHead(column);
-    for (const row of range(above, below, active.row)) {
-      const line = lines.get(row) ?? addLine(row);
+    const seen = range(first, last, this.active.column);
+    for (const column of seen) if (!this.heads.has(column)) this.addHead(column);
+    for (const row of range(above, below, this.active.row)) {
+      const line = this.lines.get(row) ?? this.addLine(row);
       for (const column of seen) {
-        if (!line.cells.has(column)) addCell(line, column, row);
-        else on.inSight(line.cells.get(column), places.get(line.cells.get(column)));
+        if (!line.cells.has(column)) this.addCell(line, column, row);
+        else this.on.inSight(line.cells.get(column), this.places.get(line.cells.get(column)));
       }
     }
   }
 
-  function span(from, length, count) {
-    return [Math.max(0, Math.floor(from / sizes.cell) - MARGIN), Math.min(count, Math.ceil((from + length) / sizes.cell) + MARGIN)];
+  span(from, length, count) {
+    return [Math.max(0, Math.floor(from / this.sizes.cell) - MARGIN), Math.min(count, Math.ceil((from + length) / this.sizes.cell) + MARGIN)];
   }
 
-  function addHead(column) {
-    const one = make("div", { class: "heading", role: "columnheader", "aria-colindex": column + 2, tabindex: tabIndex(column, HEAD) });
-    one.style.left = `${sizes.side + column * sizes.cell}px`;
-    on.drawHead(one, shape.across[column]);
-    insert(columns, one, heads, column);
+  addHead(column) {
+    const one = make("div", { class: "heading", role: "columnheader", "aria-colindex": column + 2, tabindex: this.tabIndex(column, HEAD) });
+    one.style.left = `${this.sizes.side + column * this.sizes.cell}px`;
+    this.on.drawHead(one, this.shape.across[column]);
+    insert(this.columns, one, this.heads, column);
   }
 
-  function addLine(row) {
-    const head = make("div", { class: "heading", role: "rowheader", "aria-colindex": 1, tabindex: tabIndex(HEAD, row) });
+  addLine(row) {
+    const head = make("div", { class: "heading", role: "rowheader", "aria-colindex": 1, tabindex: this.tabIndex(HEAD, row) });
     const line = { element: make("div", { class: "line", role: "row", "aria-rowindex": row + 2 }, head), head, cells: new Map() };
-    line.element.style.top = `${row * sizes.cell}px`;
-    on.drawHead(head, shape.down[row]);
-    insert(rows, line.element, lines, row, (other) => other.element);
-    lines.set(row, line);
+    line.element.style.top = `${row * this.sizes.cell}px`;
+    this.on.drawHead(head, this.shape.down[row]);
+    insert(this.rows, line.element, this.lines, row, (other) => other.element);
+    this.lines.set(row, line);
     return line;
   }
 
-  function addCell(line, column, row) {
-    const place = shape.at(column, row);
-    const one = pool.get(place.key) ?? make("div", { role: "gridcell" });
+  addCell(line, column, row) {
+    const place = this.shape.at(column, row);
+    const one = this.pool.get(place.key) ?? make("div", { role: "gridcell" });
     one.setAttribute("aria-colindex", column + 2);
-    one.tabIndex = tabIndex(column, row);
-    one.style.left = `${sizes.side + column * sizes.cell}px`;
+    one.tabIndex = this.tabIndex(column, row);
+    one.style.left = `${this.sizes.side + column * this.sizes.cell}px`;
     one.dataset.key = place.key;
-    places.set(one, place);
+    this.places.set(one, place);
     insert(line.element, one, line.cells, column);
-    on.drawCell(one, place); // it may need to know whether it is in sight
+    this.on.drawCell(one, place); // it may need to know whether it is in sight
   }
 
-  function tabIndex(column, row) {
-    return column === active.column && row === active.row ? 0 : -1;
+  tabIndex(column, row) {
+    return column === this.active.column && row === this.active.row ? 0 : -1;
   }
 
-  function spotOf(target) {
+  spotOf(target) {
     const cell = target.closest?.('[role="gridcell"], [role="columnheader"], [role="rowheader"]');
-    if (!cell || cell === corner) return null;
+    if (!cell || cell === this.corner) return null;
     return { column: Number(cell.getAttribute("aria-colindex")) - 2, row: Number(cell.parentElement.getAttribute("aria-rowindex")) - 2 };
   }
 
-  function elementAt({ column, row }) {
-    if (row === HEAD) return heads.get(column);
-    return column === HEAD ? lines.get(row)?.head : lines.get(row)?.cells.get(column);
+  elementAt({ column, row }) {
+    if (row === HEAD) return this.heads.get(column);
+    return column === HEAD ? this.lines.get(row)?.head : this.lines.get(row)?.cells.get(column);
   }
 
-  function activate(spot) {
-    const before = elementAt(active);
-    active = spot;
+  activate(spot) {
+    const before = this.elementAt(this.active);
+    this.active = spot;
     before?.setAttribute("tabindex", -1);
-    elementAt(active)?.setAttribute("tabindex", 0);
+    this.elementAt(this.active)?.setAttribute("tabindex", 0);
   }
 
   /** Give a place the focus, and bring it into sight. */
-  function focus(spot) {
-    activate(inside(spot));
-    reveal(active);
-    paint();
-    elementAt(active)?.setAttribute("tabindex", 0);
-    elementAt(active)?.focus({ preventScroll: true });
+  focus(spot) {
+    this.activate(this.inside(spot));
+    this.reveal(this.active);
+    this.paint();
+    this.elementAt(this.active)?.setAttribute("tabindex", 0);
+    this.elementAt(this.active)?.focus({ preventScroll: true });
   }
 
-  function reveal({ column, row }) {
-    const scrolled = (from, place, length) => Math.max(Math.min(from, place * sizes.cell), (place + 1) * sizes.cell - length);
-    if (column !== HEAD) element.scrollLeft = scrolled(element.scrollLeft, column, element.clientWidth - sizes.side);
-    if (row !== HEAD) element.scrollTop = scrolled(element.scrollTop, row, element.clientHeight - sizes.head);
+  reveal({ column, row }) {
+    const scrolled = (from, place, length) => Math.max(Math.min(from, place * this.sizes.cell), (place + 1) * this.sizes.cell - length);
+    if (column !== HEAD) this.element.scrollLeft = scrolled(this.element.scrollLeft, column, this.element.clientWidth - this.sizes.side);
+    if (row !== HEAD) this.element.scrollTop = scrolled(this.element.scrollTop, row, this.element.clientHeight - this.sizes.head);
   }
 
-  function inside({ column, row }) {
+  inside({ column, row }) {
     const within = (place, count) => Math.min(count - 1, Math.max(HEAD, place));
-    const spot = { column: within(column, shape.across.length), row: within(row, shape.down.length) };
-    return isCorner(spot) ? { column: Math.min(0, shape.across.length - 1), row: HEAD } : spot;
+    const spot = { column: within(column, this.shape.across.length), row: within(row, this.shape.down.length) };
+    return isCorner(spot) ? { column: Math.min(0, this.shape.across.length - 1), row: HEAD } : spot;
   }
 
   /** Draw the headings anew. */
-  function drawHeads() {
-    for (const [column, one] of heads) on.drawHead(one, shape.across[column]);
-    for (const [row, line] of lines) on.drawHead(line.head, shape.down[row]);
-    on.drawCorner(corner);
+  drawHeads() {
+    for (const [column, one] of this.heads) this.on.drawHead(one, this.shape.across[column]);
+    for (const [row, line] of this.lines) this.on.drawHead(line.head, this.shape.down[row]);
+    this.on.drawCorner(this.corner);
   }
 
   /** Draw cells anew: those with a key of the set, or all. */
-  function drawCells(keys = null) {
-    for (const line of lines.values()) {
+  drawCells(keys = null) {
+    for (const line of this.lines.values()) {
       for (const one of line.cells.values()) {
-        const place = places.get(one);
-        if (!keys || keys.has(place.key)) on.drawCell(one, place);
+        const place = this.places.get(one);
+        if (!keys || keys.has(place.key)) this.on.drawCell(one, place);
       }
     }
   }
 
-  return {
-    element,
-    layout,
-    focus,
-    drawHeads,
-    drawCells,
-    /** Return how many rows are in sight. */
-    page: () => Math.max(1, Math.floor((element.clientHeight - sizes.head) / sizes.cell)),
-    spotOf,
-    placeOf: (one) => places.get(one),
-    close: () => observer.disconnect(),
-  };
+  /** Return how many rows are in sight. */
+  page() {
+    return Math.max(1, Math.floor((this.element.clientHeight - this.sizes.head) / this.sizes.cell));
+  }
+
+  /** Return the place of a cell, by its element. */
+  placeOf(one) {
+    return this.places.get(one);
+  }
+
+  close() {
+    this.observer.disconnect();
+  }
 }
 
 /** Return whether a spot is a heading. */

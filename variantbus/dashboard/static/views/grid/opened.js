@@ -1,6 +1,6 @@
 // The picture that an address of the grid names, in full above it.
 
-import { openViewer } from "../viewer/viewer.js";
+import { Viewer } from "../viewer/viewer.js";
 
 /**
  * Make what follows the address: `{ go, update, close }`.
@@ -17,7 +17,7 @@ export function openedPicture(id, { order, closed }) {
         viewer?.close();
         viewer = null;
       } else if (viewer) viewer.go(route);
-      else viewer = openViewer(id, { route, order, isAbove, onclose: closed });
+      else viewer = new Viewer(id, { route, order, isAbove, onclose: closed });
     },
     update: (changes) => viewer?.update(changes),
     close: () => viewer?.close(),

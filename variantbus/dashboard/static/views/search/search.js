@@ -21,79 +21,84 @@ const GOAL = 0.9; // probability at which a search ends, unless its definition s
 const ENDS = { decided: "Decided", exhausted: "Budget spent", stopped: "Stopped", searching: "Searching" };
 const CHIPS = { decided: "completed", exhausted: "partial", stopped: "cancelled", searching: "running" };
 
-export function searchView(id) {
-  const element = document.createElement("section");
-  element.className = "searching charts";
-  const [top, chart, rest] = ["top", "chart", "rest"].map(() => element.appendChild(document.createElement("div")));
-  let known = null;
-  let pointed = null; // place of a job
-  let isAll = false;
-  let timer = 0;
+export class SearchView {
+  constructor(id) {
+    this.id = id;
+    this.element = document.createElement("section");
+    this.element.className = "searching charts";
+    [this.top, this.chart, this.rest] = ["top", "chart", "rest"].map(() => this.element.appendChild(document.createElement("div")));
+    this.known = null;
+    this.pointed = null; // place of a job
+    this.isAll = false;
+    this.timer = 0;
+  }
 
-  function draw() {
-    clearTimeout(timer);
-    timer = 0;
+  draw() {
+    clearTimeout(this.timer);
+    this.timer = 0;
     const status = state.open?.status;
     if (!status) return;
-    if (!status.search) return render(none(id), top);
-    known = factsOf(status, state.open.recommendation);
-    pointed = null;
-    render(summary({ id, known, stop }), top);
-    drawChart();
-    drawRest();
+    if (!status.search) return render(none(this.id), this.top);
+    this.known = factsOf(status, state.open.recommendation);
+    this.pointed = null;
+    render(summary({ id: this.id, known: this.known, stop: () => this.stop() }), this.top);
+    this.drawChart();
+    this.drawRest();
   }
 
-  function drawChart() {
-    const { ended, winner, objective, search } = known;
+  drawChart() {
+    const { ended, winner, objective, search } = this.known;
     const point = (place) => {
       const next = place !== null && place >= ended.length ? null : place;
-      if (next === pointed) return;
-      pointed = next;
-      drawChart();
+      if (next === this.pointed) return;
+      this.pointed = next;
+      this.drawChart();
     };
     const has = ended.some((one) => one.score !== null);
-    const isOpen = (place) => ended[place] && open(ended[place]);
-    const text = (one, number, isPlain) => told(known, one, number, isPlain);
-    const all = { ended, budget: search.budget, objective, winner: winner?.index ?? null, at: pointed, point, open: isOpen, text };
-    render(has ? progress(all) : "", chart);
+    const isOpen = (place) => ended[place] && this.open(ended[place]);
+    const text = (one, number, isPlain) => told(this.known, one, number, isPlain);
+    const all = { ended, budget: search.budget, objective, winner: winner?.index ?? null, at: this.pointed, point, open: isOpen, text };
+    render(has ? progress(all) : "", this.chart);
   }
 
-  function drawRest() {
-    const { ended, ahead, axes, winner, search, valueOf } = known;
+  drawRest() {
+    const { ended, ahead, axes, winner, search, valueOf } = this.known;
     const jobs = [...ended, ...ahead];
-    const all = { ended, ahead, budget: search.budget, winner: winner?.index ?? null, valueOf, open: (place) => open(jobs[place]) };
+    const all = { ended, ahead, budget: search.budget, winner: winner?.index ?? null, valueOf, open: (place) => this.open(jobs[place]) };
     render(
       html`${jobs.length ? html`<h2>Where it looked</h2>${axes.map((axis) => strip({ axis, ...all }))}
           <p class="caption">A point is a job, from the first to the last that the budget allows. Hollow points run or wait, crossed ones have failed; the broken line is
             the value that leads.</p>` : ""}
-        ${table({ known, isAll, open, more: () => ((isAll = !isAll), drawRest()) })}`,
-      rest,
+        ${table({ known: this.known, isAll: this.isAll, open: (one) => this.open(one), more: () => ((this.isAll = !this.isAll), this.drawRest()) })}`,
+      this.rest,
     );
   }
 
   /** Show the picture of a job. */
-  function open(one) {
-    location.hash = linkTo(["e", id, "grid", ...(one?.image ? [one.key] : [])]);
+  open(one) {
+    location.hash = linkTo(["e", this.id, "grid", ...(one?.image ? [one.key] : [])]);
   }
 
-  async function stop() {
-    const { search } = known;
+  async stop() {
+    const { search } = this.known;
     const text = `It plans no more jobs; those that run or wait are still made. ${search.budget - search.spent} of its ${search.budget} jobs are left, and it cannot be started again.`;
     if (!(await confirm("Stop the search?", text, { yes: "Stop it", no: "Let it go on" }))) return;
     try {
-      await post(of(id, "stop"));
+      await post(of(this.id, "stop"));
       say("the search is stopped");
     } catch (error) {
       complain(error.message);
     }
   }
 
-  function update(changes) {
-    if (["all", "open", "status", "recommendation"].some((one) => changes.has(one))) draw();
-    else if (!timer && [...changes].some((one) => one === "ratings" || one === "variants" || one.startsWith("cell "))) timer = setTimeout(draw, PAUSE);
+  update(changes) {
+    if (["all", "open", "status", "recommendation"].some((one) => changes.has(one))) this.draw();
+    else if (!this.timer && [...changes].some((one) => one === "ratings" || one === "variants" || one.startsWith("cell "))) this.timer = setTimeout(() => this.draw(), PAUSE);
   }
 
-  return { element, update, close: () => clearTimeout(timer) };
+  close() {
+    clearTimeout(this.timer);
+  }
 }
 
 /** Return all that is drawn. */

@@ -9,141 +9,143 @@ import { machineOf, processCard, readings, versionsText } from "./machines.js";
 import { newPriorities } from "./order.js";
 import { keyOf, nameOf, queueOf } from "./queue.js";
 
-export function systemView() {
-  const element = document.createElement("section");
-  element.className = "system";
-  const rates = new Map(); // service -> { at, events, rate }
-  const going = new Set(); // keys of what is being cancelled
-  let seen = null; // { version, runners }, as last told
-  let refused = []; // events, newest first
-  let error = "";
-  let asked = 0; // requests for the queues; an answer to an earlier one than the newest is dropped
-  let isAsking = false;
-  let isClosed = false;
-  let cluster = { seen: undefined, error: "" }; // `seen` is null where there is none
-  let isAskingCluster = false;
+export class SystemView {
+  constructor() {
+    this.element = document.createElement("section");
+    this.element.className = "system";
+    this.rates = new Map(); // service -> { at, events, rate }
+    this.going = new Set(); // keys of what is being cancelled
+    this.seen = null; // { version, runners }, as last told
+    this.refused = []; // events, newest first
+    this.error = "";
+    this.asked = 0; // requests for the queues; an answer to an earlier one than the newest is dropped
+    this.isAsking = false;
+    this.isClosed = false;
+    this.cluster = { seen: undefined, error: "" }; // `seen` is null where there is none
+    this.isAskingCluster = false;
+  }
 
   /** Ask for the queues; a question is not repeated while it waits for its answer. */
-  async function look() {
-    if (!isAsking) await lookAnew();
+  async look() {
+    if (!this.isAsking) await this.lookAnew();
   }
 
   /** Ask also where a question waits for its answer, which is of before a change. */
-  async function lookAnew() {
-    const mine = ++asked;
-    isAsking = true;
-    const found = await get("/api/system").then((told) => ({ seen: told, error: "" }), (failed) => ({ seen, error: failed.message }));
-    if (mine !== asked) return;
-    isAsking = false;
-    ({ seen, error } = found);
-    if (!isClosed) draw();
+  async lookAnew() {
+    const mine = ++this.asked;
+    this.isAsking = true;
+    const found = await get("/api/system").then((told) => ({ seen: told, error: "" }), (failed) => ({ seen: this.seen, error: failed.message }));
+    if (mine !== this.asked) return;
+    this.isAsking = false;
+    ({ seen: this.seen, error: this.error } = found);
+    if (!this.isClosed) this.draw();
   }
 
-  async function lookAtRefused() {
-    refused = await get("/api/system/rejected").catch(() => refused);
-    if (!isClosed) draw();
+  async lookAtRefused() {
+    this.refused = await get("/api/system/rejected").catch(() => this.refused);
+    if (!this.isClosed) this.draw();
   }
 
   /** Ask how the cluster is, which takes seconds where one of its servers does not answer; whether there is one does not change. */
-  async function lookAtCluster() {
-    if (isAskingCluster || cluster.seen === null) return;
-    isAskingCluster = true;
-    cluster = await get("/api/system/cluster").then((told) => ({ seen: told, error: "" }), (failed) => ({ ...cluster, error: failed.message }));
-    isAskingCluster = false;
-    if (!isClosed) draw();
+  async lookAtCluster() {
+    if (this.isAskingCluster || this.cluster.seen === null) return;
+    this.isAskingCluster = true;
+    this.cluster = await get("/api/system/cluster").then((told) => ({ seen: told, error: "" }), (failed) => ({ ...this.cluster, error: failed.message }));
+    this.isAskingCluster = false;
+    if (!this.isClosed) this.draw();
   }
 
   /** Change something, and show what has become of it. */
-  async function change(what, body, done = "") {
+  async change(what, body, done = "") {
     try {
       await post(`/api/system/${what}`, body);
       if (done) say(done);
     } catch (failed) {
       complain(failed.message);
     }
-    await lookAnew();
+    await this.lookAnew();
   }
 
-  function actsOf(runner) {
+  actsOf(runner) {
     const { address } = runner;
     return {
-      pause: (pipeline) => change("pause", { runner: address, pipeline }, `${pipeline ?? "Everything"} is paused; what runs comes to its end`),
-      resume: (pipeline) => change("resume", { runner: address, pipeline }, `${pipeline ?? "Everything"} goes on`),
-      order: (groups, wanted) => change("prioritize", { runner: address, moves: newPriorities(groups, wanted).map(({ group, priority }) => ({ ...named(group), priority })) }),
-      cancel: (one) => cancel(runner, one),
+      pause: (pipeline) => this.change("pause", { runner: address, pipeline }, `${pipeline ?? "Everything"} is paused; what runs comes to its end`),
+      resume: (pipeline) => this.change("resume", { runner: address, pipeline }, `${pipeline ?? "Everything"} goes on`),
+      order: (groups, wanted) => this.change("prioritize", { runner: address, moves: newPriorities(groups, wanted).map(({ group, priority }) => ({ ...named(group), priority })) }),
+      cancel: (one) => this.cancel(runner, one),
     };
   }
 
   /** Cancel an experiment, or a job of none, in five seconds. */
-  function cancel(runner, one) {
+  cancel(runner, one) {
     const key = keyOf(one);
     const after = () => {
-      going.delete(key);
-      if (!isClosed) draw();
+      this.going.delete(key);
+      if (!this.isClosed) this.draw();
     };
     const act = async () => {
       const request = one.experiment_id ? post(of(one.experiment_id, "cancel")) : post("/api/system/cancel-job", { runner: runner.address, job_id: one.job_id });
       await request.catch((failed) => complain(failed.message));
-      await lookAnew();
+      await this.lookAnew();
       after();
     };
-    going.add(key);
+    this.going.add(key);
     offer(one.experiment_id ? `All jobs of ${nameOf(one)} are being cancelled` : `Job ${one.job_id} is being cancelled`, { act, undone: after });
-    draw();
+    this.draw();
   }
 
-  function draw() {
-    const { runners = [], version } = seen ?? {};
+  draw() {
+    const { runners = [], version } = this.seen ?? {};
     const differ = versionsText([["dashboard", version], ...state.system.filter((one) => one.service !== "runner").map((one) => [one.service, one.version]), ...runners.map((one) => ["runner", one.version])]);
     render(
       html`<h1>System</h1>
         ${differ ? html`<p class="warning">${differ}</p>` : nothing}
-        ${error ? html`<p class="error">${error}</p>` : nothing}
+        ${this.error ? html`<p class="error">${this.error}</p>` : nothing}
         <h2>${runners.length > 1 ? "Runners" : "Queue"}</h2>
-        ${seen ? repeat(runners, (one) => one.address, (one) => runnerPart(one, runners.length)) : html`<p class="facts">asking the runner …</p>`}
+        ${this.seen ? repeat(runners, (one) => one.address, (one) => this.runnerPart(one, runners.length)) : html`<p class="facts">asking the runner …</p>`}
         <h2>Processes</h2>
-        <div class="cards">${state.system.length ? repeat(state.system, (one) => one.service, (one) => processCard(one, rates.get(one.service)?.rate ?? null)) : html`<p>asking the processes …</p>`}
+        <div class="cards">${state.system.length ? repeat(state.system, (one) => one.service, (one) => processCard(one, this.rates.get(one.service)?.rate ?? null)) : html`<p>asking the processes …</p>`}
           ${version ? html`<article class="process"><h3>dashboard</h3><dl><dt>Address</dt><dd>${location.host}</dd><dt>Version</dt><dd>${version}</dd></dl></article>` : nothing}
         </div>
-        ${cluster.seen ? clusterPart(cluster.seen, cluster.error) : nothing}
+        ${this.cluster.seen ? clusterPart(this.cluster.seen, this.cluster.error) : nothing}
         <h2>Rejected events</h2>
-        ${refusedTable(refused)}`,
-      element,
+        ${refusedTable(this.refused)}`,
+      this.element,
     );
   }
 
-  function runnerPart(runner, count) {
+  runnerPart(runner, count) {
     return html`<section class="runner">
       ${count > 1 ? html`<h3>${runner.address}${runner.version ? html` <span class="facts">version ${runner.version}</span>` : nothing}</h3>` : nothing}
-      ${runner.queue ? queueOf(runner, actsOf(runner), going) : html`<p class="error">${runner.problem}</p>${toldOf(runner.known)}`}
+      ${runner.queue ? queueOf(runner, this.actsOf(runner), this.going) : html`<p class="error">${runner.problem}</p>${toldOf(runner.known)}`}
       ${machineOf(runner)}
     </section>`;
   }
 
-  function countRates() {
+  countRates() {
     const now = performance.now();
     for (const one of state.system) {
       const events = readings(one.metrics).sum("variantbus_events_published_total");
-      const last = rates.get(one.service);
+      const last = this.rates.get(one.service);
       const rate = last && now > last.at ? Math.max(0, (1000 * (events - last.events)) / (now - last.at)) : null;
-      rates.set(one.service, { at: now, events, rate });
+      this.rates.set(one.service, { at: now, events, rate });
     }
   }
 
-  return {
-    element,
-    update(changes) {
-      const isFirst = changes.has("all");
-      if (isFirst || changes.has("system")) {
-        countRates();
-        draw();
-        look();
-        lookAtCluster();
-      }
-      if (isFirst || changes.has("rejected")) lookAtRefused();
-    },
-    close: () => (isClosed = true),
-  };
+  update(changes) {
+    const isFirst = changes.has("all");
+    if (isFirst || changes.has("system")) {
+      this.countRates();
+      this.draw();
+      this.look();
+      this.lookAtCluster();
+    }
+    if (isFirst || changes.has("rejected")) this.lookAtRefused();
+  }
+
+  close() {
+    this.isClosed = true;
+  }
 }
 
 /** Return what the learning service knows of a runner that does not answer us. */
