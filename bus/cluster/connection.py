@@ -45,6 +45,12 @@ class _Client(Client):
         with suppress(asyncio.InvalidStateError):  # of two attempts that are given up at once, both say so
             await super()._attempt_reconnect()
 
+    async def _flush_pending(self, force_flush: bool = False) -> Any:
+        try:
+            return await super()._flush_pending(force_flush)
+        except AttributeError as error:  # what it writes to has gone just now; whoever asks is to try again
+            raise nats.errors.ConnectionReconnectingError from error
+
 
 class Connection:
     """A connection that is made again whenever it breaks. `submit` and `run` may be called in any thread but its own.

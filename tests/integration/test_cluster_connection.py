@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 import nats.errors
 import pytest
 from nats.aio.client import Client, Srv
+from nats.aio.transport import TcpTransport
 
 from bus.cluster import streams
 from bus.cluster.access import Access, parse_access
@@ -99,6 +100,19 @@ def test_two_attempts_that_are_given_up_at_once_leave_no_error() -> None:
     client._reconnect_to_server_handler = None
     client._select_next_server = given_up  # type: ignore[method-assign]
     asyncio.run(chosen())
+
+
+def test_who_asks_while_a_connection_is_replaced_is_told_so() -> None:
+    """The client has nothing to write to then, and whoever handles no error of Python's would end."""
+    client = _Client()
+
+    async def asked() -> None:
+        client._status, client._flush_queue = Client.CONNECTED, asyncio.Queue()
+        client._transport = TcpTransport()  # type: ignore[no-untyped-call]  # it has no types
+        await client.publish("some", b"thing")
+
+    with pytest.raises(nats.errors.ConnectionReconnectingError):
+        asyncio.run(asked())
 
 
 def test_a_connection_closes_while_no_server_is_there(tmp_path: Path) -> None:
