@@ -46,6 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.timeout *= TIME_FACTOR
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scale the limits of single tests, too: on a slow machine those that are to have more time would have less."""
+    for item in items:
+        if mark := item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(mark.args[0] * TIME_FACTOR), append=False)
+
+
 @pytest.hookimpl(optionalhook=True)  # without xdist nobody asks
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many workers `--numprocesses auto` starts: more than cores, as many tests wait for processes."""
