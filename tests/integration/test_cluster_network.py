@@ -62,5 +62,5 @@ def test_a_server_that_is_cut_off_is_not_missed(network: Network, way: Way) -> N
         network.mend()
         network.servers.wait_for_leader()
         network.servers.wait_healthy()
-        assert commits(client, "job-2")
+        wait_until(lambda: commits(client, "job-2"), READY_SECONDS, what="an end after the cut")
         assert client.run(ends.find(client.js, "end.*.*.job-2")).sequence == 2
