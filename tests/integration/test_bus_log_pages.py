@@ -91,6 +91,7 @@ def flip_and_check(path: Path, content: bytes) -> str:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(600)
 @pytest.mark.fault(item="F56")
 @pytest.mark.parametrize("part", ["headers", "beginnings", "anywhere"])
 def test_any_flipped_bit_in_a_page_of_the_log_ends_well(path: Path, part: str) -> None:

@@ -128,6 +128,7 @@ def test_a_migration_is_made_once(open_log: OpenLog, old: Path) -> None:
     assert copies(old) == []
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "old",
     [*(pytest.param(one, marks=pytest.mark.exhaustive) for one in OLDER[:-1]), OLDER[-1]],
