@@ -147,9 +147,10 @@ def test_from_an_empty_list_to_rows_that_are_put_away(page: Page, workspace: Wor
     deployment.open(page)
     page.get_by_role("button", name="Run an example").click()
     expect(page.locator("h1")).to_have_text("CFG sweep", timeout=WAIT)
-    submit(workspace, SECOND, "second.toml")
+    second = submit(workspace, SECOND, "second.toml")
     other = submit(workspace, program(values=2, jobs=2))
-    wait_until(lambda: view_of(deployment.learning, other).status == "completed", COMMAND_SECONDS, what="the end")
+    for one in (second, other):  # only what has ended can be deleted
+        wait_until(lambda one=one: view_of(deployment.learning, one).status == "completed", COMMAND_SECONDS, what=one)  # type: ignore[misc]
     page.get_by_role("link", name="Experiments").click()
     example = page.locator(".card", has_text="CFG sweep")
     expect(example.locator(".leader")).to_have_text(re.compile(r"cfg_scale 1\.5\s*\d+ %"), timeout=WAIT)

@@ -1,7 +1,9 @@
 """A picture in full: at an address of its own, rated by keys and fingers, compared with any other one, and retried."""
 
+import itertools
 import json
 import re
+import time
 import tomllib
 
 from axe_playwright_python.sync_playwright import Axe
@@ -226,9 +228,11 @@ def test_a_finger_rates_walks_and_zooms_on_a_phone(browser: Browser, deployment:
 
     touch = context.new_cdp_session(page)
 
+    moments = itertools.count(time.time(), 0.05)  # as quick as a swipe is, however busy the machine
+
     def fingers(kind: str, *points: tuple[float, float]) -> None:
         at = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at, "timestamp": next(moments)})
 
     box = stage.bounding_box()
     assert box is not None
