@@ -11,7 +11,7 @@ from bus.contracts.messages import VariantStatus, decode_body
 from bus.subscriber.sync import Start, Subscriber
 from tests.support.checker import whole_log
 from tests.support.experiment_files import program, services, submit
-from tests.support.helpers import wait_until
+from tests.support.helpers import REPLY_SECONDS, wait_until
 from tests.support.invariants import check_offsets
 from tests.support.recorder import Recorded, read
 from tests.support.workspace import COMMAND_SECONDS, ROOT, Running, ServiceProcess, Workspace, view_of, wait_for_jobs
@@ -151,6 +151,6 @@ def test_subscribers_of_one_variant_get_that_one_only(workspace: Workspace) -> N
 
     with Subscriber([learning.control], [prefix], start=Start.BEGINNING) as subscriber:
         assert subscriber.wait_ready()
-        topics = [topic for topic, _ in groupby(event.topic for event in subscriber.receive(5))]
+        topics = [topic for topic, _ in groupby(event.topic for event in subscriber.receive(REPLY_SECONDS))]
 
     assert topics == [prefix]
