@@ -233,7 +233,8 @@ def test_a_deletion_that_was_cut_off_goes_on_after_a_restart(
     wait_until(lambda: left_of(learning, EXPERIMENT) == {}, what="the rest of the deletion")
     assert topics_of(learning, EXPERIMENT) == []
     assert left_of(learning, OTHER)["variants"] == 2
-    wait_until(lambda: runner.removals == [EXPERIMENT], what="the request to the runner")
+    wait_until(lambda: query(learning, "SELECT done FROM purges") == [(1,)], what="the answer of the runner")
+    assert set(runner.removals) == {EXPERIMENT}, "it is asked again where its answer found nobody"
 
 
 @pytest.mark.fault(item="F102")
@@ -303,6 +304,8 @@ def test_late_events_do_not_bring_it_back(services: Services, *, discover: bool)
     runner, learning = ended(services, discover=discover)
     exported = export_of(address_of(learning), EXPERIMENT, None)
     delete(learning)
+    # else the runner would be asked again after the restart
+    wait_until(lambda: query(learning, "SELECT done FROM purges") == [(1,)], what="the first removal")
     late = JobScript(context(5, 9.0)).completed(badly())
 
     runner.publish(JobScript(context(0, 2.0)).completed(well("b" * 64)), late)
