@@ -88,6 +88,24 @@ class Recommender:
         sentence = f"{known.sentence}; {problem}" if known else problem
         return replace(known or none, sentence=sentence, problem=problem)
 
+    def current(self, experiment: Experiment) -> Steps[RecommendationUpdated | None]:
+        """Return what `shown` does, but for all results of an experiment that has ended.
+
+        Its last results wait for their turn; who looks at it, or saves a report of it, should not see the answer to
+        fewer results than are there. One of many values is not made in between: it would take too long.
+        """
+        name, known = experiment.experiment_id, self.shown(experiment)
+        is_current = not self._store.stale.has(name) or not experiment.has_ended
+        if is_current or self.failures.find(name) or len(experiment.variants) > MANY_VALUES:
+            return known
+        try:
+            seen = yield from self._observe(experiment)
+            return (yield from self._make(experiment, seen)) if is_worth_telling(seen) else known
+        except (LogError, MemoryError):
+            raise
+        except Exception:  # noqa: BLE001 - `_update` meets it, too, and says so
+            return known
+
     def _recommend(self, params: ExperimentParams) -> Steps[RecommendationUpdated]:
         """Answer with an up-to-date recommendation; if that would take long, with the last one."""
         self._store.trim()
@@ -145,7 +163,7 @@ class Recommender:
             experiment = self._store.find(experiment_id)
             seen = (yield from self._observe(experiment)) if experiment else None
             # one without observations is published only if it replaces another
-            if experiment and seen and (seen.seen or self.latest(experiment_id) or is_stuck(seen)):
+            if experiment and seen and (is_worth_telling(seen) or self.latest(experiment_id)):
                 made = yield from self._make(experiment, seen)
         except StorageError as error:
             self._busy = None
@@ -214,9 +232,9 @@ class Recommender:
             return None
 
 
-def is_stuck(seen: Observations) -> bool:
-    """Return whether no more of the same would bring an answer, which is worth to be told."""
-    return bool(problem_of("", seen.objective, len(seen.seen), seen.reported))
+def is_worth_telling(seen: Observations) -> bool:
+    """Return whether there is something to judge by, or no more of the same would bring an answer."""
+    return bool(seen.seen or problem_of("", seen.objective, len(seen.seen), seen.reported))
 
 
 def make_recommendation(experiment: Experiment, seen: Observations) -> RecommendationUpdated:

@@ -100,6 +100,27 @@ def test_each_rating_that_changes_the_answer_is_followed_by_it(services: Service
     assert (published(learning)[-1].value, published(learning)[-1].tier) == (None, "none")
 
 
+def test_what_has_ended_is_shown_with_the_answer_to_all_its_results(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the moment before that is published; and where it cannot be made, with the answer that there was."""
+    runner = services.scripted()
+    learning = services.learning(runner.address)
+    monkeypatch.setattr("learning_service.recommendation.service.Recommender._renew", lambda *_: None)
+    create(learning, METRIC)
+    run(runner, 3)
+    wait_until(lambda: show(learning).totals.completed == 6, what="the end")
+
+    made = show(learning).recommendation
+    assert made is not None
+    assert [one.n for one in made.estimates] == [3, 3]
+    assert made == recommend(learning)
+    assert published(learning) == []
+
+    monkeypatch.setattr("learning_service.recommendation.service.make_recommendation", lambda *_: 1 / 0)
+    assert show(learning).recommendation is None
+
+
 def test_a_recommendation_that_a_crash_prevented_is_made_at_the_next_start(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
