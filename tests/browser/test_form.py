@@ -62,6 +62,19 @@ def test_what_was_typed_stays(page: Page, deployment: Deployment) -> None:
     expect(prompt).to_have_value("a blue star", timeout=WAIT)
 
 
+def test_nothing_of_the_old_form_can_be_pressed_while_it_starts_over(page: Page, deployment: Deployment) -> None:
+    """What can be planned is asked for meanwhile, and whoever was quicker filled a form that was gone already."""
+    deployment.open(page, "new")
+    example = page.get_by_role("button", name="Try 1, 1.5, 2, 4")
+    expect(example).to_be_visible(timeout=WAIT)
+    page.route("**/api/pipelines", lambda _: None)  # they hang
+    page.get_by_role("button", name="Start over").click()
+    expect(example).to_have_count(0)
+    page.unroute("**/api/pipelines")  # and go on
+    example.click()
+    expect(page.locator(".preview .big")).to_have_text("12 jobs", timeout=WAIT)
+
+
 def test_what_is_wrong_is_said_at_its_field(page: Page, deployment: Deployment) -> None:
     """In words of the form, with the focus for whoever wants to run it; it is asked again once the service is back."""
     deployment.open(page, "new")

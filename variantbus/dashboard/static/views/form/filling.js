@@ -50,7 +50,9 @@ export function filling(form) {
 
   function startOver() {
     forget(form.from);
+    form.askNoMore(); // what is under way is of the old draft
     Object.assign(form, { draft: null, plan: null, isPressed: false });
+    form.draw(); // until the new one is there nothing of the old one can be pressed
     if (form.from) location.hash = linkTo(["new"]);
     else form.load();
   }
