@@ -1,5 +1,6 @@
 """The fixtures of tests that join services with runners, spoil a feed, or open a queue again and again."""
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -185,6 +186,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline_runner.queue.retries.FIRST_REST_SECONDS", 0.02)
     monkeypatch.setattr("pipeline_runner.execution.refresher.AWAY_SECONDS", 0.02)
     monkeypatch.setattr("pipeline_runner.execution.refresher.HURRY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def sleepless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Believe a program that fails, however long a busy machine kept us from looking at the disk while it ran."""
+    monkeypatch.setattr("pipeline_runner.pipelines.command.pipeline.BLIND_SECONDS", math.inf)
 
 
 @pytest.fixture

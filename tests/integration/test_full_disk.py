@@ -236,6 +236,7 @@ def test_a_program_that_fails_while_nobody_can_look_at_the_disk_runs_again(
 
 
 @pytest.mark.fault(item="F63")
+@pytest.mark.usefixtures("sleepless")
 @pytest.mark.parametrize("seen", ["full_at", "low_at"])
 def test_a_program_that_fails_right_behind_a_full_disk_runs_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str
@@ -254,6 +255,7 @@ def test_a_program_that_fails_right_behind_a_full_disk_runs_again(
 
 
 @pytest.mark.fault(item="F63")
+@pytest.mark.usefixtures("sleepless")
 def test_a_program_whose_runner_has_died_is_not_believed_at_once(tmp_path: Path) -> None:
     """Nobody knows whether the disk was full right before; a job that runs for the first time is believed."""
     pipeline = CommandPipeline(Setup(outputs=Outputs(tmp_path / "outputs")))

@@ -19,6 +19,7 @@ from tests.support.learning_services import (
     create,
     query,
     show,
+    wait_confirmed,
     wait_for,
 )
 
@@ -30,7 +31,7 @@ def confirmed(services: Services) -> ScriptedRunner:
     runner = services.scripted()
     learning = services.learning(runner.address)
     create(learning)
-    wait_until(lambda: query(learning, "SELECT min(acknowledged) FROM jobs") == [(1,)], what="the confirmation")
+    wait_confirmed(learning)
     assert query(learning, "SELECT * FROM positions") == []
     learning.stop()
     return runner

@@ -36,6 +36,7 @@ from tests.support.learning_services import (
     create,
     query,
     show,
+    wait_confirmed,
     wait_for,
 )
 from variantbus.client.records import export_of
@@ -98,7 +99,7 @@ def judged(services: Services) -> tuple[ScriptedRunner, ServiceThread[LearningSe
     runner = services.scripted()
     learning = services.learning(runner.address)
     create(learning, replace(SMALL, jobs_per_variant=2))
-    wait_until(lambda: query(learning, "SELECT min(acknowledged) FROM jobs") == [(1,)], what="the confirmation")
+    wait_confirmed(learning)
     runner.finish("exp-1.0.0.0", well(AA, match=0.5))
     runner.finish("exp-1.1.0.0", well(BB, match=0.25))
     runner.finish("exp-1.0.1.0", badly("no memory"))
@@ -276,7 +277,7 @@ def test_a_cancel_at_a_runner_is_restored_from_its_other_rows(services: Services
     runner = services.scripted()
     learning = services.learning(runner.address)
     create(learning)
-    wait_until(lambda: query(learning, "SELECT min(acknowledged) FROM jobs") == [(1,)], what="the confirmation")
+    wait_confirmed(learning)
     runner.stop()
     params = ExperimentCancelParams(experiment_id=EXPERIMENT)
     request(address_of(learning), "experiment.cancel", params, ExperimentView)

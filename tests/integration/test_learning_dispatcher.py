@@ -276,7 +276,7 @@ def test_a_full_disk_does_not_end_a_service_whose_jobs_are_refused(
 
     wait_until(lambda: caplog.text.count("disk is full; trying again") > 2, what="several tries")
     assert show(learning).totals.failed == 0
-    runner.before_submit = lambda: None
+    runner.service.call(lambda: setattr(runner, "before_submit", lambda: None))  # in no submission
     make_room(learning)
 
     assert wait_for(learning, "failed").totals.failed == 100

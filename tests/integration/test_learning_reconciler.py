@@ -4,7 +4,7 @@ from bus.contracts.messages import EventRejected
 from bus.protocol.control import ControlError
 from tests.support.factories import JobScript, badly, messages
 from tests.support.helpers import wait_until
-from tests.support.learning_services import ALL, ScriptedRunner, Services, create, query, show, wait_for
+from tests.support.learning_services import ALL, ScriptedRunner, Services, create, query, show, wait_confirmed, wait_for
 
 
 def away(services: Services) -> ScriptedRunner:
@@ -12,7 +12,7 @@ def away(services: Services) -> ScriptedRunner:
     runner = services.scripted()
     learning = services.learning(runner.address)
     create(learning)
-    wait_until(lambda: sorted(runner.jobs) == ALL, what="the jobs")
+    wait_confirmed(learning)
     runner.publish(JobScript(None).queued())
     wait_until(lambda: query(learning, 'SELECT max("offset") FROM positions') == [(1,)], what="the first event")
     learning.stop()

@@ -174,9 +174,10 @@ def test_the_learning_service_tells_of_its_runners(services: Services) -> None:
     address = address_of(learning)
     wait_until(lambda: reading(address, "variantbus_events_routed_total", outcome="applied") == 1, what="the event")
     wait_until(lambda: len(Readings(metrics_of(address)).all(lag)) == 2, what="both heartbeats")
+    up = "variantbus_runner_up"
+    wait_until(lambda: [value for _, value in Readings(metrics_of(address)).all(up)] == [1, 1], what="both answers")
 
     found = Readings(metrics_of(address))
-    assert [value for _, value in found.all("variantbus_runner_up")] == [1, 1]
     assert found.get(lag, publisher=first.address, prefix="job.") == 0
     assert found.get("variantbus_jobs_unassigned") == 0
     assert found.all("variantbus_runner_unfollowed") == []

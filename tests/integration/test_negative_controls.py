@@ -31,7 +31,7 @@ from tests.support.invariants import (
     read_log,
     seen,
 )
-from tests.support.learning_services import Services, create
+from tests.support.learning_services import Services, create, wait_confirmed
 from tests.support.lossy_relay import Policy, Relay, lose_every_third, repeat_everything
 
 Serve = Callable[..., Service]
@@ -209,7 +209,7 @@ def test_a_learning_service_that_stores_its_position_alone_is_noticed(
     runner = services.scripted()
     learning = services.learning(runner.address)
     create(learning)
-    wait_until(lambda: len(runner.jobs) == 2, what="the jobs")
+    wait_confirmed(learning)  # or it would ask the runner, at its next start, how those ended that it had already
     with monkeypatch.context() as broken:
         broken.setattr(EventConsumer, "_apply", dies)
         runner.finish("exp-1.0.0.0", well("a", score=0.1))

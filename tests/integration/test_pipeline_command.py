@@ -205,6 +205,7 @@ def test_a_long_map_is_read_to_its_beginning(tmp_path: Path) -> None:
     assert len(metrics) == 2000
 
 
+@pytest.mark.usefixtures("sleepless")
 def test_a_program_that_fails_fails_its_job_with_the_end_of_stderr(tmp_path: Path) -> None:
     """The exit status and the last lines tell why; the files that it wrote are not taken."""
     script = """
@@ -224,11 +225,13 @@ sys.exit(3)
     assert result.images == ()
 
 
+@pytest.mark.usefixtures("sleepless")
 def test_a_program_that_fails_silently_fails_with_its_status(tmp_path: Path) -> None:
     """There is always a text."""
     assert error_of(run(tmp_path, python("raise SystemExit(7)"))) == ("command_failed", "exit status 7")
 
 
+@pytest.mark.usefixtures("sleepless")
 @pytest.mark.parametrize(
     ("number", "name"), [(int(signal.SIGKILL), "SIGKILL"), (int(signal.SIGRTMIN) + 1, "signal 35")]
 )

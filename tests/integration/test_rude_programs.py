@@ -59,6 +59,7 @@ def test_a_folder_may_be_removed_before_its_program_is_noted(tmp_path: Path, mon
     assert (result.success, result.metrics) == (True, {"level": 3.0})
 
 
+@pytest.mark.usefixtures("sleepless")
 def test_the_reason_of_a_failure_is_read_whatever_stands_in_its_place(tmp_path: Path) -> None:
     """As for what is printed."""
     result = run(tmp_path, "import os, sys; os.remove('stderr'); os.mkfifo('stderr'); sys.exit('no paint left')")

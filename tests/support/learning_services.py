@@ -119,8 +119,8 @@ class ScriptedRunner:
         for name, room in self.rooms.items():
             if wanted[name] > room:
                 raise ControlError("unavailable", "full", {"pipeline": name, "room": str(room)})
-        self.jobs.update({job.job_id: job for job in new})
         self.rooms = {name: room - wanted[name] for name, room in self.rooms.items()}
+        self.jobs.update({job.job_id: job for job in new})  # last: a test that sees them may set other rooms
         return SubmitReply(accepted=len(new), known=len(params.jobs) - len(new), rooms=self.rooms)
 
     def _cancel(self, params: CancelParams) -> CancelReply:
@@ -295,16 +295,14 @@ def open_services(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
         monkeypatch.setattr(f"learning_service.dispatch.dispatcher.{name}", seconds)
     monkeypatch.setattr("learning_service.dispatch.purging.PURGE_SECONDS", 0.1)
     monkeypatch.setattr("bus.transport.retry.RETRY_SECONDS", 0.1)
-    monkeypatch.setattr("bus.subscriber.source.TICK_SECONDS", 0.1)
+    monkeypatch.setattr("bus.publisher.HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr("bus.subscriber.source.TICK_SECONDS", 0.1 * TIME_FACTOR)  # four without a heartbeat are silence
     monkeypatch.setattr("bus.subscriber.source.ASK_SECONDS", 0.5 * TIME_FACTOR)
     services = Services(folder)
     try:
         yield services
     finally:
         services.stop()
-
-
-# asking the learning service
 
 
 def address_of(learning: ServiceThread[LearningService]) -> str:
@@ -374,6 +372,11 @@ def query(learning: ServiceThread[LearningService], statement: str) -> list[tupl
 def wait_laid_out(learning: ServiceThread[LearningService]) -> None:
     """Wait until each planned job has its row: that happens after the reply to the request which planned it."""
     wait_until(lambda: not query(learning, "SELECT * FROM layouts"), what="the rows of the planned jobs")
+
+
+def wait_confirmed(learning: ServiceThread[LearningService]) -> None:
+    """Wait until the service knows that its runner has all jobs: the runner has them before that."""
+    wait_until(lambda: query(learning, "SELECT min(acknowledged) FROM jobs") == [(1,)], what="the confirmation")
 
 
 def jobs_in(runner: ServiceThread[Runner], state: JobState | None = None) -> list[str]:
