@@ -1,9 +1,10 @@
 """What people do with a subscriber: leave its loop and come back, wait for the dead, interrupt it, close it."""
 
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bus.subscriber import source
 from bus.subscriber.delivery import Delivery, Start
 from bus.subscriber.sync import Subscriber
 from bus.transport.loop import Loop
-from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, collect, deadline, names
+from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, collect, deadline, names, wait_until
 from tests.support.scripted_publisher import HandMadePublisher
 
 Serve = Callable[..., Service]
@@ -118,34 +119,33 @@ def test_waiting_for_a_dead_publisher_does_not_fill_the_memory(
     assert names(collect(subscriber, 3)) == ["1", "2", "3"]
 
 
-@pytest.fixture
-def interrupting() -> Iterator[Callable[[float], None]]:
-    """Yield what presses Ctrl-C after some seconds."""
-    timers: list[threading.Timer] = []
+def press_ctrl_c_in_a_wait() -> threading.Thread:
+    """Press Ctrl-C once the main thread waits for its sockets: earlier, it would end all tests."""
+    main = threading.get_ident()
 
-    def press(seconds: float) -> None:
-        main = threading.get_ident()
-        timers.append(threading.Timer(seconds, lambda: signal.pthread_kill(main, signal.SIGINT)))
-        timers[-1].start()
+    def waits() -> bool:
+        return sys._current_frames()[main].f_code.co_name == "poll"
 
-    yield press
-    for timer in timers:
-        timer.join()
+    def press() -> None:
+        wait_until(waits, what="the wait")
+        signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    return thread
 
 
-def test_an_interrupt_ends_the_waiting_at_once(
-    service: Service, subscribe: Subscribe, interrupting: Callable[[float], None]
-) -> None:
+def test_an_interrupt_ends_the_waiting_at_once(service: Service, subscribe: Subscribe) -> None:
     """Ctrl-C in `receive` is a KeyboardInterrupt; whoever catches it can go on."""
     subscriber = subscribe([service.address])
     assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
     limit = deadline()
-    interrupting(MOMENT)
+    pressing = press_ctrl_c_in_a_wait()
     with pytest.raises(KeyboardInterrupt):
         subscriber.receive(2 * PATIENCE * TIME_FACTOR)
     assert not limit.passed
+    pressing.join()
     fill(service, 2)
-
     assert names(collect(subscriber, 2)) == ["1", "2"]
 
 
