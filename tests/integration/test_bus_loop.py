@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -30,12 +31,15 @@ def run_until(loop: Loop, seen: list[str], count: int) -> None:
         loop.step(limit.left)
 
 
-def test_timers_are_called_in_the_order_in_which_they_are_due(loop: Loop) -> None:
+def test_timers_are_called_in_the_order_in_which_they_are_due(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the order in which they were made; with the same moment, the older one first."""
     seen: list[str] = []
-    loop.later(2 * TICK, lambda: seen.append("second"))
-    loop.later(TICK, lambda: seen.append("first"))
-    loop.later(0, lambda: seen.append("at once"))
+    now = time.monotonic()
+    with monkeypatch.context() as at_one_moment:
+        at_one_moment.setattr(time, "monotonic", lambda: now)
+        loop.later(2 * TICK, lambda: seen.append("second"))
+        loop.later(TICK, lambda: seen.append("first"))
+        loop.later(0, lambda: seen.append("at once"))
 
     run_until(loop, seen, 3)
 
@@ -137,7 +141,7 @@ def test_a_call_made_by_a_call_waits_for_the_next_step(loop: Loop) -> None:
         loop.call(lambda: seen.append("two"))
 
     loop.call(one)
-    loop.step(TICK)
+    run_until(loop, seen, 1)
     assert seen == ["one"]
 
     run_until(loop, seen, 2)
