@@ -7,6 +7,7 @@ from bus.protocol.recovery import Rewound
 from bus.subscriber.delivery import Start
 from bus.subscriber.sync import Subscriber
 from tests.support.helpers import Service, collect, names, wait_until
+from tests.support.subscribing import serve_again
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
@@ -29,7 +30,7 @@ def test_a_restored_backup_is_noticed_and_nothing_is_skipped(
     copy.replace(path)
     for suffix in ("-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
-    restored = serve(path, feed=service.publisher.feed, control=service.publisher.control)
+    restored = serve_again(serve, path, service.publisher.control, service.publisher.feed)
 
     assert (restored.log.head, restored.log.epoch != epoch) == (2, True)
     restored.append(("a.", 5), ("a.", 6), ("a.", 7))

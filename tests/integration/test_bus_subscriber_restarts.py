@@ -16,7 +16,7 @@ from bus.subscriber.sync import Subscriber
 from bus.transport.loop import Loop
 from tests.support.helpers import Service, append, collect, deadline, names
 from tests.support.log_files import remove_oldest
-from tests.support.subscribing import MOMENT, fill, ready, restart, text, wait_for_queue
+from tests.support.subscribing import MOMENT, fill, ready, restart, serve_again, text, wait_for_queue
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
@@ -131,7 +131,7 @@ def test_a_publisher_that_stops_and_moves_its_feed_is_found_at_once(
     while subscriber.ready:
         assert not limit.passed, "the closing heartbeat was not noticed"
         subscriber.receive(MOMENT)
-    service = serve(path, control=service.publisher.control)
+    service = serve_again(serve, path, service.publisher.control)
     fill(service, 2, 3)
 
     found += collect(subscriber, 2, 20)
@@ -151,7 +151,7 @@ def test_a_publisher_that_dies_and_moves_its_feed_is_found_again(
     found = collect(subscriber, 1)
     monkeypatch.setattr(service.publisher, "_beat", lambda **_: None)
     service.stop()
-    service = serve(path, control=service.publisher.control)
+    service = serve_again(serve, path, service.publisher.control)
     fill(service, 2, 3)
 
     found += collect(subscriber, 2, 20)
@@ -185,7 +185,7 @@ def test_a_control_socket_that_met_the_wrong_peer_is_made_anew(
     assert not subscriber.wait_ready(1.0)
     wrong.close(0)
 
-    serve(tmp_path / "test.sqlite", control=Address("127.0.0.1", port))
+    serve_again(serve, tmp_path / "test.sqlite", Address("127.0.0.1", port))
 
     assert subscriber.wait_ready(deadline(20).left)
 

@@ -18,6 +18,7 @@ from bus.subscriber.sync import Subscriber
 from bus.transport import sockets
 from bus.transport.client import request
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, deadline, names
+from tests.support.subscribing import serve_again
 
 Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
@@ -120,8 +121,8 @@ def test_a_feed_that_is_taken_over_by_another_publisher_is_noticed(
     subscriber = subscribe([b.address], start=Start.BEGINNING, feed=str(old_feed))
     assert subscriber.wait_ready(PATIENCE * TIME_FACTOR)
     b.stop()
-    a = serve(tmp_path / "a.db", feed=old_feed)
-    b = serve(tmp_path / "b.db", control=control)
+    a = serve_again(serve, tmp_path / "a.db", feed=old_feed)
+    b = serve_again(serve, tmp_path / "b.db", control)
 
     assert receive_until_told(subscriber, a) == []
 
@@ -135,9 +136,8 @@ def test_a_publisher_with_a_new_log_is_not_taken_for_another(
     first.append(("a.", "1"))
     subscriber = subscribe([first.address], start=Start.BEGINNING)
     assert receive_until(subscriber, "1") == ["1"]
-    ports = {"feed": first.publisher.feed, "control": first.publisher.control}
     first.stop()
-    second = serve(tmp_path / "second.db", **ports)
+    second = serve_again(serve, tmp_path / "second.db", first.publisher.control, first.publisher.feed)
     second.append(("a.", "2"))
 
     assert receive_until(subscriber, "2") == ["2"]

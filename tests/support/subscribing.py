@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bus.protocol.addresses import Address
 from bus.subscriber.sync import Subscriber
+from bus.transport.keys import Keys
 from bus.transport.sockets import BindError
 from tests.support.helpers import LOCALHOST, TIME_FACTOR, Service, deadline, wait_until
 
@@ -30,18 +31,20 @@ def restart(serve: Serve, service: Service, path: Path) -> Service:
     return serve_again(serve, path, service.publisher.control, service.publisher.feed)
 
 
-def serve_again(serve: Serve, path: Path, control: Address, feed: Address = LOCALHOST) -> Service:
+def serve_again(
+    serve: Serve, path: Path, control: Address = LOCALHOST, feed: Address = LOCALHOST, keys: Keys | None = None
+) -> Service:
     """Start a service where one has ended; a connection of another program may have the port for a moment."""
     started: list[Service] = []
 
     def bound() -> bool:
         try:
-            started.append(serve(path, feed=feed, control=control))
+            started.append(serve(path, feed=feed, control=control, keys=keys))
         except BindError:
             return False
         return True
 
-    wait_until(bound, what=f"a free port {control.port}")
+    wait_until(bound, what=f"free ports {control.port} and {feed.port}")
     return started[0]
 
 
