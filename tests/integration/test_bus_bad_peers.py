@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +20,7 @@ from bus.subscriber.sync import Subscriber
 from bus.telemetry.logging import REPEATS_A_MINUTE
 from bus.transport import handshakes
 from bus.transport.client import request
-from bus.transport.handshakes import NO_ZMTP
+from bus.transport.handshakes import NO_ZMTP, Handshakes
 from bus.transport.handshakes import OTHER_MECHANISM as OTHER
 from bus.transport.keys import Keys
 from tests.support.helpers import PATIENCE, TIME_FACTOR, Service, answers, collect, deadline, names, wait_until
@@ -31,7 +30,6 @@ Serve = Callable[..., Service]
 Subscribe = Callable[..., Subscriber]
 HANDSHAKE_SECONDS = 5.0
 NOT_LONG = 1.0 * TIME_FACTOR
-A_MOMENT = 0.2 * TIME_FACTOR
 QUEUED = 16
 TLS_HELLO = bytes.fromhex("16030100a5010000a10303") + bytes(160)
 ZMTP_1 = b"\x01\x00" + b"\x05\x00info"
@@ -252,23 +250,14 @@ def test_requests_wait_at_their_sender_while_the_service_is_busy(service: Servic
     """Sixteen of them are taken in, whatever their size; the others cost the service nothing."""
     params = bytes(REQUEST_LIMIT)
     large = frame(b"1", more=True) + frame(b"fetch", more=True) + frame(params)
-    free = threading.Event()
-
-    def be_busy() -> None:
-        free.wait(PATIENCE * TIME_FACTOR)
-
-    service.loop.call(be_busy)
-    try:
-        with connected(service.publisher.control, b"DEALER") as peer:
-            peer.socket.settimeout(NOT_LONG)
-            sent = 0
-            with contextlib.suppress(TimeoutError):
-                while sent < 10 * QUEUED:
-                    peer.socket.sendall(large)
-                    sent += 1
-            assert QUEUED <= sent <= 2 * QUEUED  # and what the kernel keeps
-    finally:
-        free.set()
+    with service.busy(), connected(service.publisher.control, b"DEALER") as peer:
+        peer.socket.settimeout(NOT_LONG)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 10 * QUEUED:
+                peer.socket.sendall(large)
+                sent += 1
+        assert QUEUED <= sent <= 2 * QUEUED  # and what the kernel keeps
     witness()
 
 
@@ -352,23 +341,15 @@ def test_requests_of_clients_that_are_gone_are_not_answered(
 
     If all were, libzmq has closed the connection, and its descriptor is that of another client now.
     """
-    free = threading.Event()
-
-    def be_busy() -> None:
-        free.wait(PATIENCE * TIME_FACTOR)
-
-    service.loop.call(be_busy)
-    try:
+    with service.busy() as free:
         peer = connected(service.publisher.control, b"DEALER")
         peer.send((frame(b"1", more=True) + frame(b"fetch", more=True) + frame(b"")) * requests)
-        time.sleep(A_MOMENT)  # nothing tells when libzmq has taken them in, and when it has heard of the reset
+        other = peer.taken_in()
         peer.reset()
-        time.sleep(A_MOMENT)
+        wait_until(other.is_closed if requests < QUEUED else other.is_broken, what="the end of the connection")
         with connected(service.publisher.control, b"DEALER"):
             free.set()
             witness()
-    finally:
-        free.set()
     dropped, answered = service.publisher.methods._dropped, service.publisher.methods._answered
     wait_until(lambda: dropped["orphaned"] + answered["fetch", "ok"] == requests, what="all requests")
     assert dropped["orphaned"] == requests
@@ -382,13 +363,25 @@ def test_requests_of_clients_that_are_gone_are_not_answered(
     ids=["zmtp 2", "http", "other mechanism"],
 )
 def test_the_log_tells_who_was_refused(
-    service: Service, sent: bytes, reason: str, witness: Callable[[], None], caplog: pytest.LogCaptureFixture
+    service: Service,
+    sent: bytes,
+    reason: str,
+    witness: Callable[[], None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With the address, which is what its owner looks for; it speaks when the connection has been accepted."""
+    """With the address, which is what its owner looks for; it speaks when it is known who has connected."""
+    accepted, accept = list[str](), Handshakes.accept
+
+    def noted(self: Handshakes, descriptor: int, address: str) -> None:
+        accept(self, descriptor, address)
+        accepted.append(address)
+
+    monkeypatch.setattr(Handshakes, "accept", noted)
     for address in ports(service):
         with socket.create_connection(address) as peer:
             own = "{}:{}".format(*peer.getsockname())
-            time.sleep(A_MOMENT)
+            wait_until(lambda wanted=own: wanted in accepted, what=f"the connection of {own}")  # type: ignore[misc]
             peer.sendall(sent)
             text = f"{own} was refused at port {address.port}: {reason}"
             wait_until(lambda wanted=text: wanted in caplog.messages, what=text)  # type: ignore[misc]

@@ -37,7 +37,9 @@ from bus.protocol.addresses import Address
 from bus.transport import sockets
 socket, address = sockets.bind_control(Address("127.0.0.1", 0))
 print(address.port, flush=True)
-sys.stdin.readline()  # requests arrive meanwhile, and are taken in up to the limit
+socket.poll()
+print("requests have arrived", flush=True)
+sys.stdin.readline()  # they are taken in up to the limit meanwhile
 count = 0
 while socket.poll(1000):
     while sockets.receive_request(socket, 3, secure=False):
@@ -106,6 +108,7 @@ def test_a_busy_service_outlives_clients_that_ask_much_and_leave() -> None:
         clients = [connected(Address(LOCALHOST.host, port), b"DEALER") for _ in range(10)]
         for client in clients:
             client.send(REQUEST * 100)
+        assert line_of(child) == "requests have arrived"
         assert not ends_within(child, 0.2)
         for client in clients:
             client.reset()

@@ -5,8 +5,9 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -147,6 +148,20 @@ class Service:
     def append(self, *records: tuple[str, str | int]) -> None:
         """Publish messages (topic, job id) in one transaction."""
         self.call(lambda: append(self.log, *records))
+
+    @contextmanager
+    def busy(self) -> Iterator[threading.Event]:
+        """Keep the service from looking at its sockets, until the event is set or this ends."""
+        free = threading.Event()
+
+        def wait() -> None:
+            free.wait(PATIENCE * TIME_FACTOR)
+
+        self.loop.call(wait)
+        try:
+            yield free
+        finally:
+            free.set()
 
     def stop(self, after: Callable[[], None] = lambda: None) -> None:
         """Close everything in good order; `after` runs in the thread before the log is closed."""

@@ -1,12 +1,19 @@
 """A peer on a bare TCP socket that speaks ZMTP 3 as far as a test wants, and then whatever it likes."""
 
+import fcntl
+import os
+import select
 import socket
 import struct
+import sys
+import termios
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
+
+import psutil
 
 from bus.protocol.addresses import Address
-from tests.support.helpers import PATIENCE, TIME_FACTOR
+from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 
 LONG: Final = 256
 GREETING_BYTES: Final = 64
@@ -31,6 +38,31 @@ def ready(kind: bytes) -> bytes:
     return bytes([4, len(body)]) + body
 
 
+class OtherEnd(NamedTuple):
+    """The end of a connection that is libzmq's, in this process."""
+
+    descriptor: int
+    inode: int
+
+    def is_closed(self) -> bool:
+        """Return whether libzmq has closed it; its number may be another's by now."""
+        try:
+            return os.fstat(self.descriptor).st_ino != self.inode
+        except OSError:
+            return True
+
+    def is_broken(self) -> bool:
+        """Return whether the system has heard of the end of the connection."""
+        poll = select.poll()
+        poll.register(self.descriptor, 0)  # errors are always told
+        return self.is_closed() or bool(poll.poll(0))
+
+
+def _waiting(descriptor: int, request: int) -> int:
+    """Return how many bytes wait in one direction of a connection."""
+    return int.from_bytes(fcntl.ioctl(descriptor, request, bytes(4)), sys.byteorder)
+
+
 class Peer:
     """A TCP connection to one of our ports."""
 
@@ -48,6 +80,15 @@ class Peer:
         except BaseException:
             self.close()
             raise
+
+    def taken_in(self) -> OtherEnd:
+        """Wait until libzmq has read all that was sent, and return its end of the connection."""
+        here, there = self.socket.getsockname(), self.socket.getpeername()
+        ends = psutil.Process().net_connections("tcp")
+        (found,) = (one.fd for one in ends if (one.laddr, one.raddr) == (there, here))
+        wait_until(lambda: not _waiting(self.socket.fileno(), termios.TIOCOUTQ), what="the arrival of what was sent")
+        wait_until(lambda: not _waiting(found, termios.FIONREAD), what="libzmq, which reads it")
+        return OtherEnd(found, os.fstat(found).st_ino)
 
     def send(self, *parts: bytes) -> bool:
         """Send; False if the connection is closed by now."""
