@@ -11,7 +11,8 @@ from bus.eventlog.log import Log
 from pipeline_runner.queue.jobs import new_record
 from pipeline_runner.queue.service import JobService
 from tests.support.factories import context, request_for
-from tests.support.held_pipelines import Local, Start, ask, refusal, submit, wait_for
+from tests.support.held_pipelines import Local, Start, ask, refusal, show, submit, wait_for
+from tests.support.helpers import wait_until
 from tests.support.job_queues import Open, record_in
 from tests.support.log_files import tamper
 
@@ -36,6 +37,7 @@ def test_an_experiment_is_put_first_with_the_jobs_that_come_later(start_runner: 
     assert ask(runner, "job.prioritize", {"job_id": "alone", "priority": -1}, PrioritizeReply).waiting == 1
     ask(runner, "job.submit", jobs_of("b", "b2"), SubmitReply)
 
+    wait_until(lambda: show(runner, "running").eta_seconds is not None, what="progress")
     found = ask(runner, "queue.list", {}, QueueListReply)
     assert [(one.job_id, one.fraction) for one in found.running] == [("running", 0.5)]
     assert [(one.experiment_id, one.job_id, one.priority, one.jobs) for one in found.waiting] == [

@@ -27,7 +27,6 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the server more often than it would like."""
     monkeypatch.setattr(poller, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(generation, "STOP_POLL_SECONDS", 0.02)
-    monkeypatch.setattr(generation, "INTERRUPT_AGAIN_SECONDS", 0.1)
 
 
 def test_a_picture_and_all_that_is_told_of_it(tmp_path: Path, sdnext: FakeSdnext) -> None:
@@ -200,8 +199,11 @@ def test_a_job_that_somebody_interrupts_has_failed(tmp_path: Path, sdnext: FakeS
     assert files(tmp_path) == []
 
 
-def test_a_cancelled_job_is_interrupted_until_the_server_hears_it(tmp_path: Path, sdnext: FakeSdnext) -> None:
+def test_a_cancelled_job_is_interrupted_until_the_server_hears_it(
+    tmp_path: Path, sdnext: FakeSdnext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It forgets an interruption with the next part of the job."""
+    monkeypatch.setattr(generation, "INTERRUPT_AGAIN_SECONDS", 0.1)
     pipeline = pipeline_of(tmp_path, sdnext)
     sdnext.behaviour.deaf = True
     sdnext.hold()
@@ -211,7 +213,7 @@ def test_a_cancelled_job_is_interrupted_until_the_server_hears_it(tmp_path: Path
     job.cancel()
 
     assert job.result.cancelled
-    assert sdnext.engine.interrupts == 2
+    assert sdnext.engine.interrupts >= 2  # of those it hears the second one, and may end the job only after a third
     assert run(pipeline, cancelled=lambda: True).cancelled
     assert len(sdnext.sent()) == 1
 

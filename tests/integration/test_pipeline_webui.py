@@ -276,7 +276,7 @@ def test_progress_is_that_of_our_job(tmp_path: Path, fake_webui: Fake, monkeypat
             self, fraction: float, step: int | None = None, steps: int | None = None, *, preview: bytes | None = None
         ) -> None:
             super().__call__(fraction, step, steps, preview=preview)
-            if len(self) == 3:
+            if sum(told[1:] == (3, 4) for told in self) == 3:  # before, it may only be known that the job has begun
                 server.release()
 
     reports = Counted()
@@ -285,7 +285,6 @@ def test_progress_is_that_of_our_job(tmp_path: Path, fake_webui: Fake, monkeypat
     fractions = [fraction for fraction, _, _ in reports]
     assert fractions == sorted(fractions)
     assert 0 < fractions[-1] <= 0.99
-    assert reports[0][1:] == (3, 4)
 
 
 def test_a_picture_is_decoded_twice_at_most(tmp_path: Path, fake_webui: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

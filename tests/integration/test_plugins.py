@@ -47,6 +47,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return put
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a runner that stops wait for its hooks as long as a test may take."""
+    monkeypatch.setattr("pipeline_runner.service.HOOK_SECONDS", PATIENCE * TIME_FACTOR)
+
+
 def run_noop(folder: Path, hooks: dict[str, CompletionHandler], job_id: str) -> None:
     """Run one job at a whole runner with these hooks, and stop the runner when the job has ended."""
 
@@ -64,6 +70,7 @@ def run_noop(folder: Path, hooks: dict[str, CompletionHandler], job_id: str) -> 
         hosted.stop()
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_example_is_found_by_its_entry_point_and_called(
     tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +109,7 @@ def test_a_hook_that_cannot_be_loaded_is_left_out(
     assert "completion hook number cannot be loaded: a_hook_module:number is no function" in caplog.text
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), SystemExit(3)])
 def test_a_hook_that_raises_is_logged_and_harms_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, error: BaseException

