@@ -34,6 +34,7 @@ PREFIXES: Final = (
     "event.rejected",
 )
 CLIENTS: Final = 500
+LOOK_SECONDS: Final = 0.2  # between two looks whether a service is followed that was not before
 HEALTH_SECONDS: Final = 2.0
 HEARTBEAT_SECONDS: Final = 10.0
 EVERYBODY: Final = (EXPERIMENT_STATUS, EVENT_REJECTED)
@@ -117,16 +118,23 @@ class Feed:
 
     async def _follow(self) -> None:
         addresses = [self._services.learning, self._services.runner]
+        followed: set[str] = set()  # nothing that these publish is missed any more
         async with AsyncSubscriber(
             addresses, PREFIXES, start=Start.NOW, on_notice=self._on_notice, keys=self._keys
         ) as subscriber:
             while True:
-                for delivery in await subscriber.receive():
+                for delivery in await subscriber.receive(LOOK_SECONDS if {*addresses} - followed else None):
                     self._deliver(delivery)
+                if new := {one.address for one in subscriber.states() if one.ready} - followed:
+                    followed |= new
+                    self._reload()  # a page that was quicker: no event tells of what has happened between
 
     def _on_notice(self, address: str, _prefix: str, notice: Notice) -> None:
         """Make all browsers load a new snapshot: a publisher could not fill a gap."""
         logger.warning("%s: %s", address, notice)
+        self._reload()
+
+    def _reload(self) -> None:
         for outbox in (*self._clients, *self._others):
             outbox.reload()
 
