@@ -190,6 +190,8 @@ def test_a_cancel_asks_and_what_never_ran_does_not_read_planned(page: Page, depl
     experiment_id = submit(workspace, program(values=4, jobs=2, script=gate(workspace, 1)))
     deployment.open(page, f"e/{experiment_id}/grid")
     expect(cells(page, "completed")).to_have_count(4, timeout=WAIT)
+    # the page has the ends from the runner, and what is left from the learning service, which hears of ends after it
+    expect(page.locator(".head .facts")).to_contain_text("4 of 8 jobs", timeout=WAIT)
     page.get_by_role("button", name="Cancel").click()
     dialog = page.get_by_role("alertdialog", name="Cancel 4 jobs?")
     dialog.get_by_role("button", name="Let them run").click()

@@ -41,6 +41,8 @@ def test_a_search_that_waits_for_people_is_cancelled_beside_its_pictures(page: P
     deployment.open(page, f"e/{name}/grid")
     expect(page.locator(".head .facts")).to_contain_text("waits for ratings of", timeout=WAIT)
     wait_until(lambda: has_ended(view_of(deployment.learning, name)), what="the end of the jobs that it waits for")
+    jobs = view_of(deployment.learning, name).totals.jobs
+    expect(page.locator(".head .facts")).to_contain_text(f"{jobs} of {jobs} jobs", timeout=WAIT)
     page.get_by_role("button", name="Cancel", exact=True).click()
     question = page.get_by_role("alertdialog", name="Cancel the search?")
     expect(question).to_contain_text("What is done stays. It plans no more jobs")
@@ -66,7 +68,9 @@ def test_a_search_shows_where_it_looks_and_why_it_ended(page: Page, workspace: W
     expect(page.locator(".search-top")).to_contain_text("Why it ended:", timeout=WAIT)
     expect(page.locator(".gauge").first).to_contain_text(re.compile(r"\d of 9 jobs; \d left"))
     done = page.locator(".tried tbody tr")
-    # the page has the ends from the runner, and why the search ended from the learning service, in either order
+    # the page has the ends from the runner, and why the search ended from the learning service, in either order; and
+    # after a decision there may be jobs on their way
+    wait_until(lambda: view_of(deployment.learning, found).status == "completed", what="the end of all jobs")
     jobs = view_of(deployment.learning, found).totals.completed
     assert 2 < jobs <= 9
     expect(done).to_have_count(jobs)
