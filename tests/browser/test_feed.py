@@ -4,12 +4,12 @@ import re
 from contextlib import closing
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from bus.contracts.experiments import ExperimentView
 from bus.contracts.feedback import RatingListReply
 from tests.browser.test_dashboard_in_a_browser import WAIT, Deployment, cells, deployment
-from tests.support.experiment_files import pictures, program, services, submit
+from tests.support.experiment_files import gate, open_gate, pictures, program, services, submit
 from tests.support.helpers import TIME_FACTOR, wait_until
 from tests.support.workspace import Workspace, steady_ports, wait_for_jobs
 
@@ -102,6 +102,25 @@ def test_a_page_that_is_loaded_while_the_learning_service_is_away_says_so(page: 
     expect(page.locator(".cell .mark[title*='earlier job']")).to_have_count(1)
     deployment.open(page, f"e/{names[0]}/grid")
     expect(page.locator(".cell .mark.warn")).to_have_attribute("title", re.compile("no metric 'charm'"), timeout=WAIT)
+
+
+def test_an_end_that_nobody_told_the_page_of_is_loaded(page: Page, deployment: Deployment) -> None:
+    """The runner told of it before the page listened, and the learning service heard of it after the snapshot."""
+    name = submit(deployment.workspace, program(values=1, jobs=2, script=gate(deployment.workspace, 1)))
+    wait_for_jobs(deployment.learning, name, 1)
+
+    def as_before(route: Route) -> None:
+        found = route.fetch().json()
+        variants = [{**one, "completed": 0} for one in found["experiment"]["variants"]]
+        route.fulfill(json={**found, "cells": [], "experiment": {**found["experiment"], "variants": variants}})
+
+    page.route("**/snapshot", as_before)
+    deployment.open(page, f"e/{name}/grid")
+    expect(page.locator(".cell")).to_have_count(2, timeout=WAIT)
+    expect(cells(page, "completed")).to_have_count(0)
+    page.unroute("**/snapshot")
+    open_gate(deployment.workspace)
+    expect(cells(page, "completed")).to_have_count(2, timeout=WAIT)
 
 
 OF_A_LARGE_ONE = """async (main) => {

@@ -9,6 +9,7 @@ import { parse } from "./values.js";
 const AGAIN = 2000; // ms until a snapshot that failed is asked for again
 const LONGEST = 30000; // where the experiment is not there
 const REJECTED = 50;
+const LATE = 2000; // ms by which an end may be told here after the learning service has counted it
 const EVERYBODY = new Set(["experiment.status", "experiment.deleted", "event.rejected"]);
 let due = { list: true, open: true }; // snapshots to load
 let waiting = null; // events that arrive while a snapshot is loaded
@@ -16,6 +17,7 @@ let stream = null; // of which the snapshots are
 let isFollowing = false; // the feed carries the events of the open experiment
 let pause = AGAIN;
 let timer = 0;
+let looking = 0; // a timer
 
 const feed = connectFeed({ live, away, system, event, reload });
 
@@ -106,6 +108,16 @@ function failed(error, was, open) {
   notify("connection");
 }
 
+/** Load the snapshot again if an end stays unknown: the runner told of it before this page listened, and the learning service knew of it later. */
+function lookForEnds() {
+  looking ||= setTimeout(() => {
+    looking = 0;
+    if (!state.open?.isBehind()) return;
+    due.open = true;
+    load();
+  }, LATE);
+}
+
 /** The open experiment is no more. */
 function lose(open) {
   open.isDeleted = true;
@@ -121,7 +133,7 @@ const TAKERS = {
     state.list.drop(body.experiment_id);
     if (state.open?.id === body.experiment_id) lose(state.open);
   },
-  "variant.status": (body) => state.open.takeVariant(body),
+  "variant.status": (body) => (state.open.takeVariant(body), lookForEnds()),
   "job.queued": (body) => state.open.moveCell(body, "queued"),
   "job.started": (body) => state.open.moveCell(body, "running"),
   "job.progress": (body) => state.open.moveCell(body, "running", { progress: body.fraction, preview: body.preview ?? null }),

@@ -23,6 +23,7 @@ export class OpenExperiment {
     this.repeatsKey = "";
     this.repeatList = [];
     this.most = 0; // repeats seen in cells
+    this.untold = 0; // ends that the service counts and has told of no more
   }
 
   /** Return the repeats, as many as were planned or seen: the seeds of one block after another. The same array until there are more. */
@@ -69,7 +70,23 @@ export class OpenExperiment {
     this.ratings = new Map(ratings.map((one) => [one.sha256, one]));
     this.index.touchAll();
     Object.assign(this, { comparisons, error: "", isMissing: false, isLoaded: true });
+    this.untold = this.unknownEnds();
     this.told("open");
+  }
+
+  /** Return whether the service has counted an end that is not known here: it was told before anybody listened, and the snapshot is older. */
+  isBehind() {
+    return this.isLoaded && this.unknownEnds() > this.untold;
+  }
+
+  unknownEnds() {
+    const known = new Map();
+    for (const [key, { state }] of this.cells) {
+      const variant = Number(key.split(".")[0]);
+      if (OVER.includes(state)) known.set(variant, (known.get(variant) ?? 0) + 1);
+    }
+    const missing = ({ variant_index: index, completed, failed, cancelled }) => Math.max(0, completed + failed + cancelled - (known.get(index) ?? 0));
+    return [...this.variants.values()].reduce((sum, one) => sum + missing(one), 0);
   }
 
   moveCell(body, state, more = {}) {
