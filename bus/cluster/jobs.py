@@ -1,6 +1,8 @@
 """The jobs that wait in a cluster, for those who run them: fetch some, say that they run, acknowledge an end."""
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from nats.aio.client import Client
@@ -13,6 +15,7 @@ from bus.cluster.errors import ClusterError
 from bus.cluster.faults import FAULTS
 
 FETCH_SECONDS: Final = 5.0  # until the server has sent what it has
+PAUSES_SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)  # after which a consumer is asked that nobody knows yet
 ACK: Final = b"+ACK"
 IN_PROGRESS: Final = b"+WPI"
 NONE_THERE: Final = ("404", "408")
@@ -51,7 +54,7 @@ async def fetch(client: Client, js: JetStreamContext, pipeline: str, most: int) 
                     await _fetch(client, subscription, inbox, names.consumer_of(pipeline, band), most, found)
                 except NoRespondersError:
                     await _make(js, pipeline, band)
-                    await _fetch(client, subscription, inbox, names.consumer_of(pipeline, band), most, found)
+                    await _fetch_made(client, subscription, inbox, names.consumer_of(pipeline, band), most, found)
     except (*FAULTS, ClusterError):
         if not found:
             raise
@@ -79,6 +82,18 @@ async def _fetch(
             )
         deliveries = message.reply.split(".")[4 - _FIELDS]
         found.append(Delivery(message.data, message.reply, int(deliveries)))
+
+
+async def _fetch_made(
+    client: Client, subscription: Subscription, inbox: str, consumer: str, most: int, found: list[Delivery]
+) -> None:
+    """Do so at a consumer that was just made, of which the server that we are at may hear a moment later."""
+    for pause in PAUSES_SECONDS:
+        with suppress(NoRespondersError):
+            await _fetch(client, subscription, inbox, consumer, most, found)
+            return
+        await asyncio.sleep(pause)
+    await _fetch(client, subscription, inbox, consumer, most, found)
 
 
 async def _make(js: JetStreamContext, pipeline: str, band: str) -> None:

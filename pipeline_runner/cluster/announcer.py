@@ -73,7 +73,8 @@ class Announcer:
             self._link.do(self._publish(shared), _note)
 
     async def _put(self, announcement: Announcement) -> None:
-        await self._link.connection.js.publish(self._subject, pack(announcement))
+        if self._offer:  # else it would come behind the word that this runner is away
+            await self._link.connection.js.publish(self._subject, pack(announcement))
 
     async def _publish(self, news: Sequence[News]) -> None:
         for topic, body in news:

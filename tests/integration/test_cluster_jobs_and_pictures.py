@@ -1,5 +1,6 @@
 """Pictures and jobs in a cluster, by a real server."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,17 @@ def connection(no_leaks: None, nats: NatsServers) -> Iterator[Connection]:  # no
 async def _prepared(connection: Connection) -> None:
     await connection.ready()
     await streams.ensure(connection.js)
+
+
+def _wait_for_pending(connection: Connection, pipeline: str, jobs: dict[str, int]) -> None:
+    """Wait until those who hand out jobs know of them: the server says before that it has taken one."""
+    js, run = connection.js, connection.run
+
+    def are_known() -> bool:
+        found = {band: run(js.consumer_info(names.JOBS, names.consumer_of(pipeline, band)), SECONDS) for band in jobs}
+        return {band: one.num_pending for band, one in found.items()} == jobs
+
+    wait_until(are_known, what="jobs that can be handed out")
 
 
 async def _read(js: JetStreamContext, picture: pictures.Picture, sha256: str) -> bytes:
@@ -112,6 +124,7 @@ def test_jobs_are_fetched_by_band_and_none_waits_where_none_is(connection: Conne
     assert run(jobs.fetch(client, js, "a pipeline", 3), SECONDS) == []
     for band, name in (("low", "1"), ("normal", "a.b c"), ("high", "3"), ("normal", "4")):
         run(js.publish(names.job_subject("a pipeline", band, name), name.encode()), SECONDS)
+    _wait_for_pending(connection, "a pipeline", {"high": 1, "normal": 2, "low": 1})
     found = run(jobs.fetch(client, js, "a pipeline", 3), SECONDS)
     assert [(one.request, one.deliveries) for one in found] == [(b"3", 1), (b"a.b c", 1), (b"4", 1)]
     assert run(jobs.fetch(client, js, "another", 3), SECONDS) == []
@@ -124,7 +137,7 @@ def test_fewer_jobs_than_were_asked_for_are_all_that_there_are(no_leaks: None, n
     """A server with copies says 408 behind them; were that an error, the last jobs would never run."""
     with connected(nats_cluster.url) as client:
         client.ensure_three()
-        assert client.run(jobs.fetch(client.connection.client, client.js, "some", 3)) == []
+        assert client.run(jobs.fetch(client.connection.client, client.js, "some", 3)) == []  # the consumers are made
         for name in ("1", "2"):
             client.run(client.js.publish(names.job_subject("some", "normal", name), name.encode()))
         found: list[jobs.Delivery] = []
@@ -135,6 +148,26 @@ def test_fewer_jobs_than_were_asked_for_are_all_that_there_are(no_leaks: None, n
 
         wait_until(has_both, what="both jobs")
         assert [(one.request, one.deliveries) for one in found] == [(b"1", 1), (b"2", 1)]
+
+
+def test_a_consumer_of_which_a_server_hears_late_is_asked_again(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three servers another one may have made it; whoever warned of that would wait before it looks again."""
+    make, late = jobs._make, list[asyncio.Task[None]]()
+
+    async def made_late(*arguments: Any) -> None:
+        async def made() -> None:
+            await asyncio.sleep(0.2)
+            await make(*arguments)
+
+        late.append(asyncio.create_task(made()))
+
+    monkeypatch.setattr(jobs, "_make", made_late)
+    js, run = connection.js, connection.run
+    run(js.publish(names.job_subject("some", "high", "1"), b"1"), SECONDS)
+    assert [one.request for one in run(jobs.fetch(connection.client, js, "some", 1), SECONDS)] == [b"1"]
+    assert len(late) == 1
 
 
 def test_jobs_that_came_before_a_refusal_are_kept(connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """Runners in a cluster: each job has one end, whichever of them runs it, and whatever happens meanwhile."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from bus.contracts.jobs import SubmitParams, SubmitReply
 from tests.support.cluster_runners import Cluster, gated
 from tests.support.factories import context, request_for
 from tests.support.held_pipelines import ask, refusal, wait_for
-from tests.support.helpers import wait_until
+from tests.support.helpers import REPLY_SECONDS, wait_until
 from tests.support.nats_servers import NatsServers
 
 
@@ -128,8 +129,11 @@ def test_a_runner_that_is_started_again_goes_on_with_its_jobs(cluster: Cluster) 
     assert runner.metric("redelivered_total") == 0
 
 
-def test_a_runner_that_comes_back_asks_first_which_of_its_jobs_have_ended_elsewhere(cluster: Cluster) -> None:
+def test_a_runner_that_comes_back_asks_first_which_of_its_jobs_have_ended_elsewhere(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that has killed it would do so again."""
+    monkeypatch.setattr("pipeline_runner.cluster.returning.ASK_SECONDS", REPLY_SECONDS)
     runner = cluster.runner(is_open=False)
     job = gated("elsewhere")
     cluster.publish(job)
@@ -192,13 +196,25 @@ def test_a_runner_waits_for_the_streams(nats: NatsServers, tmp_path: Path, no_le
 
 
 def test_the_runner_says_what_it_offers(cluster: Cluster) -> None:
-    """And no longer once it is stopped."""
+    """And no longer once it is stopped, however soon after it has said so."""
     runner = cluster.runner()
     bucket = cluster.run(cluster.js.key_value(names.RUNNERS))
     wait_until(lambda: cluster.run(_keys(bucket)) == [runner.name], what="an announcement")
     told = unpack(Announcement, cluster.run(bucket.get(runner.name)).value)
     assert (told.runner, told.control) == (runner.name, runner.control)
     assert set(told.offers.pipelines) == {"gated", "painting"}
+    member = runner.thread.service._cluster
+    assert member
+
+    async def busy() -> None:
+        time.sleep(0.2)  # noqa: ASYNC251 - so that what is sent now has to wait
+
+    def end() -> None:
+        member._connection.submit(busy())
+        member._announcer.announce()
+        member._announcer.close(REPLY_SECONDS)
+
+    runner.thread.call(end)
     runner.stop()
     wait_until(lambda: cluster.run(_keys(bucket)) == [], what="no announcement")
 
