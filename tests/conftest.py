@@ -1,6 +1,7 @@
 """Settings of hypothesis, and fixtures that track what a test opens and fail if it is left open."""
 
 import gc
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -12,14 +13,11 @@ import pytest
 import zmq
 from hypothesis import HealthCheck, settings
 
-from bus import publisher
-from bus.cluster import connection
 from bus.contracts.topics import STATE_TOPICS
 from bus.eventlog.log import Log
-from bus.subscriber import source
 from bus.subscriber.sync import Subscriber
 from bus.telemetry.logging import RepeatFilter
-from bus.transport import authentication, client, handshakes, server
+from bus.transport import client
 from bus.transport.loop import Loop
 from tests.support.helpers import REPLY_SECONDS, TIME_FACTOR, Service, is_open, wait_until
 from tests.support.interrupts import restore_interrupts
@@ -68,15 +66,9 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(autouse=True)
 def fresh_minute() -> None:
     """Forget which warnings other tests have provoked: what is repeated is held back for a minute."""
-    for logger in (
-        server.logger,
-        authentication.logger,
-        handshakes.logger,
-        source.logger,
-        publisher.logger,
-        connection.logger,
-    ):
-        logger.filters[:] = [RepeatFilter()]
+    for logger in map(logging.getLogger, list(logging.root.manager.loggerDict)):
+        if any(isinstance(one, RepeatFilter) for one in logger.filters):
+            logger.filters[:] = [RepeatFilter()]
 
 
 def _open_sockets() -> set[str]:

@@ -261,8 +261,8 @@ def test_servers_may_be_away_while_jobs_are_planned(nats: NatsServers, cluster: 
     nats.heal()
     nats.wait_for_leader()
     wait_until(lambda: cluster.connection.is_connected, what="a new connection")
-    runner.announce()
-    runner.finish(second)
+    insist(runner.announce)
+    insist(lambda: runner.finish(second))
     wait_for(learning, "completed")
 
     def is_done() -> bool:

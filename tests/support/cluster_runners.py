@@ -174,10 +174,15 @@ class Cluster:
 
     def ended(self, job_id: str, seconds: float = SECONDS) -> JobCompleted:
         """Wait for the end of a job and return its body."""
-        wait_until(lambda: self.end_of(job_id), seconds, what=f"the end of {job_id}", longest_poll=0.2)
-        found = self.end_of(job_id)
-        assert found
-        return msgspec.msgpack.decode(found.end.body, type=JobCompleted)
+        found: list[Stored] = []
+
+        def has_ended() -> bool:
+            if stored := self.end_of(job_id):
+                found.append(stored)
+            return bool(found)
+
+        wait_until(has_ended, seconds, what=f"the end of {job_id}", longest_poll=0.2)
+        return msgspec.msgpack.decode(found[0].end.body, type=JobCompleted)
 
     def count(self, stream: str) -> int:
         """Count the messages of a stream."""

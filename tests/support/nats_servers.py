@@ -207,9 +207,10 @@ class NatsServers:
         for node in self.awake:
             for account in node.ask("jsz?accounts=true&streams=true").get("account_details", []):
                 for one in account.get("stream_detail", []):
-                    if one["name"] == stream:
-                        leader = one.get("cluster", {}).get("leader", "")
-                        return self._called(leader) if leader else node
+                    if one["name"] == stream and "cluster" not in one:
+                        return node
+                    if one["name"] == stream and (leader := one["cluster"].get("leader")):
+                        return self._called(leader)
         return None
 
     def wait_for_leader(self, seconds: float = READY_SECONDS) -> None:
