@@ -85,7 +85,9 @@ def test_buckets_that_are_deleted_are_made_again(workspace: Workspace, nats: Nat
         delete(nats, BUCKETS)
         services.fill_up(shape, 2)
         services.drain(SEEN_SECONDS)
-        assert len(services.views()) == 2
+        accepted = services.accepted()  # one whose answer was lost may be planned, too
+        assert len(accepted) == 2
+        assert accepted <= {one.experiment_id for one in services.views()}
     finally:
         services.close()
 

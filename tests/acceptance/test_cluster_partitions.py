@@ -7,9 +7,8 @@ from typing import Final
 import pytest
 
 from bus.cluster import names
-from bus.protocol.control import MetricsReply
 from tests.support.cluster_cast import BEYOND_ACK_SECONDS
-from tests.support.cluster_services import ClusterServices, Shape
+from tests.support.cluster_services import ClusterServices, Shape, metric_of
 from tests.support.helpers import TIME_FACTOR, wait_until
 from tests.support.nats_network import Network, Way
 from tests.support.workspace import ServiceProcess, Workspace
@@ -44,8 +43,7 @@ def leader_of(services: ClusterServices) -> str:
 
 def fenced(runner: ServiceProcess) -> float:
     """Return how many ends of a runner were refused, as its jobs had ended elsewhere."""
-    metrics = runner.ask("metrics", {}, MetricsReply).metrics
-    return next(one.samples[0].value for one in metrics if one.name == "variantbus_cluster_ends_fenced_total")
+    return metric_of(runner, "variantbus_cluster_ends_fenced_total")
 
 
 def cut(network: Network, services: ClusterServices, victim: str, way: Way) -> None:

@@ -135,10 +135,19 @@ class ClusterServices:
         wait_until(is_full, COMMAND_SECONDS, what=f"{count} experiments", longest_poll=0.5)
 
     def views(self) -> list[ExperimentView]:
-        """Return all experiments, as a learning service has them."""
-        address = self.learners[0].control
-        listed = self.workspace.run("experiment", "list", "--json", "--limit", "1000", "--learning", address).json
-        return [view_of(self.learners[0], one["experiment_id"]) for one in listed]
+        """Return all experiments, as a learning service has them, once it does not wait for another one to lead."""
+        first, found = self.learners[0], list[ExperimentView]()
+
+        def are_told() -> bool:
+            found.clear()
+            with suppress(ControlError, AssertionError):
+                command = ("experiment", "list", "--json", "--limit", "1000", "--learning", first.control)
+                found.extend(view_of(first, one["experiment_id"]) for one in self.workspace.run(*command).json)
+                return True
+            return False
+
+        wait_until(are_told, RECOVERY_SECONDS, what="a list of all experiments", longest_poll=0.2)
+        return found
 
     def leading(self) -> str:
         """Return the name of the learning service that leads, as the cluster knows it."""
@@ -215,6 +224,7 @@ class ClusterServices:
             for learner in self.learners:
                 self._check_same(learner, view.experiment_id)
         pictures = check_pictures(self.runners, ends)
+        wait_until(self._are_equal, RECOVERY_SECONDS, what="files that are as far as each other", longest_poll=0.2)
         events = [Event(one.sequence, one.subject, one.message) for one in ends]
         for learner in self.learners:
             assert learner.terminate() == 0
@@ -239,6 +249,12 @@ class ClusterServices:
 
         wait_until(is_same, what=f"the same of {name} at {learner.data.name}")
 
+    def _are_equal(self) -> bool:
+        """Return whether all learning services have written as much of the ledger: who stands by does so later."""
+        with suppress(ControlError):
+            return len({metric_of(one, "variantbus_ledger_sequence") for one in self.learners}) == 1
+        return False
+
     def _is_empty(self) -> bool:
         with suppress(ClusterError, nats.errors.Error):
             return not waiting_jobs(self.client)
@@ -253,8 +269,13 @@ class ClusterServices:
 
 def tickets_of(runner: ServiceProcess) -> float:
     """Return how many jobs of the cluster a runner has taken and not done with."""
-    metrics = {one.name: one for one in runner.ask("metrics", {}, MetricsReply).metrics}
-    return metrics["variantbus_cluster_tickets"].samples[0].value
+    return metric_of(runner, "variantbus_cluster_tickets")
+
+
+def metric_of(service: ServiceProcess, name: str) -> float:
+    """Return the value of a metric that has no labels."""
+    found = service.ask("metrics", {}, MetricsReply).metrics
+    return next(one.samples[0].value for one in found if one.name == name)
 
 
 def _experiment_of(one: StoredEnd) -> str:
