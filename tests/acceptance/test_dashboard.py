@@ -15,7 +15,7 @@ from bus.contracts.messages import JobCompleted
 from bus.protocol.addresses import parse_address
 from tests.support.checker import messages_of, whole_log
 from tests.support.dashboard import Deployment
-from tests.support.experiment_files import pictures, program, services, submit
+from tests.support.experiment_files import gate, open_gate, pictures, program, services, submit
 from tests.support.helpers import PATIENCE, TIME_FACTOR, wait_until
 from tests.support.recordings import tone
 from tests.support.workspace import Workspace, view_of
@@ -197,8 +197,9 @@ def test_a_stream_is_told_what_to_carry(deployment: Deployment) -> None:
     """By its name, with the token that came with it; a name that is none, and a list that is none, are refused."""
     workspace, _, learning, page = deployment
     with page.events("nobody") as events:
-        name = submit(workspace, pictures(values=1, jobs=1))
+        name = submit(workspace, program(values=1, jobs=1, script=gate(workspace, 0)))
         assert page.ask("POST", f"/api/streams/{events.stream}", {"experiments": [name]})[:2] == (200, "{}")
+        open_gate(workspace)
         assert name in events.next("message", "job.completed")
         wait_until(lambda: view_of(learning, name).status == "completed", what="the end")
         path = f"/api/streams/{events.stream}"
