@@ -1,7 +1,5 @@
 """The services by name, and what is said to somebody who has asked the wrong one."""
 
-from contextvars import Context
-from functools import partial
 from typing import Final
 
 from bus.console.options import LEARNING_CONTROL, RUNNER_CONTROL
@@ -10,7 +8,7 @@ from bus.protocol.control import ControlError, InfoReply
 from bus.transport.client import request
 from bus.transport.keys import Keys
 
-ASK_SECONDS: Final = 0.5
+ASK_SECONDS: Final = 2.0  # of one that listens; at the other service nothing would ever come
 NAMES: Final = {"runner": "a runner", "learning": "a learning service"}
 HOMES: Final = {
     "runner": f"jobs and pipelines are at the runner, which is at {RUNNER_CONTROL} unless told otherwise: --runner",
@@ -33,9 +31,7 @@ def check_service(address: str, wanted: str, keys: Keys | None) -> None:
         ControlError: the other service is there.
     """
     try:
-        # with the patience of a program, as whoever is not there now may come later
-        ask = partial(request, address, "info", {}, InfoReply, ASK_SECONDS, keys=keys)
-        found = Context().run(ask).service
+        found = request(address, "info", {}, InfoReply, ASK_SECONDS, keys=keys).service
     except ControlError as error:
         if error.code == "unavailable":
             return

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 from click.shell_completion import ShellComplete
 
-from tests.support.helpers import wait_until
+from tests.support.helpers import REPLY_SECONDS, wait_until
 from tests.support.in_process import run_in_process
 from tests.support.workspace import Finished, ServiceProcess, Workspace, sentence_of, view_of, wait_for_jobs
 from variantbus.cli.main import main
@@ -111,17 +111,18 @@ def test_several_beginnings_of_one_id_mean_it_once(known: Known) -> None:
 
 
 def test_the_shell_completes_ids(known: Known, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """From the services that options, environment and config file name; in silence where none answers."""
+    """From the services that options, environment and config file name; in silence where none answers in time."""
     completion = ShellComplete(main, {}, "variantbus", "_VARIANTBUS_COMPLETE")
     learning, runner = ["--learning", known.learning.control], ["--runner", known.runner.control]
 
     def completed(words: list[str], incomplete: str) -> list[str]:
         return [item.value for item in completion.get_completions(words, incomplete)]
 
+    assert completed(["experiment", "show", "--learning", "tcp://127.0.0.1:9"], "good") == []
+    monkeypatch.setattr("variantbus.cli.ids.TAB_SECONDS", REPLY_SECONDS)
     assert completed(["experiment", "show", *learning], "good") == sorted(known.experiments)[:2]
     assert completed(["experiment", "delete", *learning], "") == list(reversed(known.experiments))
     assert completed(["job", "show", *runner], "job-") == sorted(known.jobs)
-    assert completed(["experiment", "show", "--learning", "tcp://127.0.0.1:9"], "good") == []
     config = tmp_path / "config.toml"
     config.write_text(f'[learning]\naddress = "{known.learning.control}"\n', encoding="utf-8")
     assert completed(["experiment", "show", "--config", str(config)], "good") == sorted(known.experiments)[:2]
@@ -150,8 +151,9 @@ def test_a_learning_service_that_is_asked_for_jobs_says_where_they_are(known: Kn
     assert sentence.startswith("that is a learning service; jobs and pipelines are at the runner, which is at tcp://")
 
 
-def test_whoever_listens_to_the_wrong_service_is_told(known: Known) -> None:
+def test_whoever_listens_to_the_wrong_service_is_told(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing would ever come."""
+    monkeypatch.setattr("bus.console.services.ASK_SECONDS", REPLY_SECONDS)
     swapped = ["--runner", known.learning.control, "--learning", known.runner.control]
 
     for line in ("tail job", "tail variant", "top"):
