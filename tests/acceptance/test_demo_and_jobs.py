@@ -42,9 +42,20 @@ def test_the_demo_shows_every_variant_and_where_the_pictures_are(workspace: Work
     for picture in drawn:
         check_picture(picture, (128, 128))
     check_picture(told["contact sheet"])
-    assert told["all events"].read_text(encoding="utf-8").count('"job.completed.') == 24
+    check_events(told["all events"])
     assert workspace.left() == []
     check_kept_demo(workspace, data)
+
+
+def check_events(file: Path) -> None:
+    """Check that a file has all events of both services from the first one on, to the ends of all jobs."""
+    offsets: dict[str, list[int]] = {}
+    for event in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
+        if event["offset"]:
+            offsets.setdefault(event["source"], []).append(event["offset"])
+    assert len(offsets) == 2
+    assert all(found == [*range(1, len(found) + 1)] for found in offsets.values()), offsets
+    assert file.read_text(encoding="utf-8").count('"job.completed.') == 24
 
 
 def check_kept_demo(workspace: Workspace, data: Path) -> None:

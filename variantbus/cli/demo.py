@@ -1,10 +1,13 @@
 """`variantbus demo`: the whole chain once, on a fresh set of processes."""
 
+import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -15,7 +18,8 @@ from bus.console.extras import missing_text
 from bus.console.options import data_dir_option, keys_option, pass_on_config
 from bus.console.printable import harmless
 from bus.console.process import EXIT_SIGNAL, EXIT_UNEXPECTED, EXIT_USAGE, fail, user_errors
-from bus.protocol.control import ControlError
+from bus.protocol.control import ControlError, InfoReply
+from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.follow import follow
 from variantbus.cli.processes import Children, StartError
@@ -31,6 +35,8 @@ from variantbus.reports.sheet import Sheet
 
 SERVICES_NEED: Final = ("numpy", "psutil", "urllib3", "websockets")
 ANY_PORT: Final = ("--feed-port", "0", "--control-port", "0")
+WRITTEN_SECONDS: Final = 10.0  # for the logger to write what there is
+LOOK_SECONDS: Final = 0.05
 
 
 @click.command()
@@ -89,11 +95,14 @@ def _interrupts_explained(*, keep: bool) -> Iterator[None]:
 
 
 def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> None:
+    began = datetime.now(UTC).isoformat()
     locked = ("--keys", str(keys.folder)) if keys else ()
     options = ("--data-dir", str(folder), *ANY_PORT, *locked)
     runner = children.start("runner", "pipeline_runner", *options)["control"]
     learning = children.start("learning", "learning_service", *options, "--runner", runner)["control"]
-    events = children.start_logger("events", "bus", "tail", "--json", "--from", runner, "--from", learning, *locked)
+    sources = ("--from", runner, "--from", learning)
+    # since the beginning: the first events may come before the logger has started
+    events = children.start_logger("events", "bus", "tail", "--json", "--since", began, *sources, *locked)
     page = ""
     if keep:
         own = ("--port", "0", "--runner", runner, "--learning", learning, *locked)
@@ -113,11 +122,24 @@ def _run(children: Children, folder: Path, keys: Keys | None, *, keep: bool) -> 
     click.echo(f"\n{harmless(answer(learning, experiment_id, keys))}")
     click.echo(f"\npictures       {pictures}")
     click.echo(f"contact sheet  {sheet}")
+    wait_for_events(events, (runner, learning), keys)
     click.echo(f"all events     {events}")
     if keep:
         click.echo(f"dashboard      {page}/#/e/{experiment_id}/grid\n\nCtrl-C ends all processes.")
         threading.Event().wait()
     end_with(screen)
+
+
+def wait_for_events(file: Path, services: tuple[str, ...], keys: Keys | None) -> None:
+    """Wait until the logger has written all that the services have published by now."""
+    heads = {one: request(one, "info", {}, InfoReply, keys=keys).head for one in services}
+    deadline = time.monotonic() + WRITTEN_SECONDS
+    while time.monotonic() < deadline:
+        lines = file.read_text(encoding="utf-8").split("\n")[:-1]  # without one that is being written
+        written = {(one["source"], one["offset"]) for one in map(json.loads, lines)}
+        if written.issuperset(heads.items()):
+            return
+        time.sleep(LOOK_SECONDS)
 
 
 def answer(learning: str, experiment_id: str, keys: Keys | None) -> str:
