@@ -2,6 +2,7 @@
 
 import pytest
 
+from bus.contracts.jobs import QueueReply
 from tests.support.experiment_files import services, submit
 from tests.support.helpers import wait_until
 from tests.support.workspace import COMMAND_SECONDS, Workspace, steady_ports, view_of, wait_for_jobs
@@ -39,10 +40,12 @@ ADAPTIVE = definition(f'mode = "adaptive"\nbudget = {BUDGET}')
 
 def test_an_adaptive_run_finds_as_good_a_value_as_the_whole_grid_with_fewer_jobs(workspace: Workspace) -> None:
     """What it recommends is within one step of the grid's best, and hardly worse; a stopped one ends with its round."""
-    _, learning = services(workspace)
+    runner, learning = services(workspace)
+    runner.ask("queue.pause", {}, QueueReply)  # so that no round ends before its search is stopped
     grid = submit(workspace, definition(""), "grid.toml")
     stopped = submit(workspace, ADAPTIVE, "stopped.toml")
     workspace.run("experiment", "stop", stopped)
+    runner.ask("queue.resume", {}, QueueReply)
     path = workspace.write("adaptive.toml", ADAPTIVE)
 
     followed = workspace.run("experiment", "run", path, "--follow", seconds=2 * COMMAND_SECONDS)
