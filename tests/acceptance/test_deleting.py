@@ -1,5 +1,6 @@
 """Deleting and archiving experiments by the commands that a person types, and a service that dies meanwhile."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -27,8 +28,10 @@ def is_gone(learning: ServiceProcess, experiment_id: str) -> bool:
 
 
 def results_of(runner: ServiceProcess) -> list[Path]:
-    """Return the files that jobs have made."""
-    return list(outputs_of(runner).rglob("*.txt"))
+    """Return the files that jobs have made; their folders may be removed meanwhile, which `rglob` does not bear."""
+    return [
+        Path(folder, name) for folder, _, names in os.walk(outputs_of(runner)) for name in names if name[-4:] == ".txt"
+    ]
 
 
 def listed(workspace: Workspace, *options: str) -> list[str]:
