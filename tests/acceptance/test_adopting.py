@@ -89,7 +89,7 @@ def test_a_folder_of_pictures_becomes_an_experiment_with_an_answer(workspace: Wo
 @pytest.mark.fault(item="F189")
 def test_an_adoption_goes_on_after_kill_9(workspace: Workspace) -> None:
     """The command dies amid it, and the next one adds the rest, though the runner dies; nothing is there twice."""
-    runner, learning = services(workspace)
+    runner, learning = services(workspace, steady=True)
     folder = workspace.folder / "sweep"
     folder.mkdir()
     for number in range(36):

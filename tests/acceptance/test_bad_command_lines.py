@@ -183,7 +183,7 @@ def test_output_that_cannot_be_written_is_one_sentence(workspace: Workspace, lin
             [VARIANTBUS, *line.split()],
             stdout=full,
             stderr=subprocess.PIPE,
-            timeout=30,
+            timeout=30 * TIME_FACTOR,
             check=False,
             env=workspace.environment,
         )
