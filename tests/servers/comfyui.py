@@ -17,6 +17,7 @@ from tests.servers.comfyui_http import ComfyHttpServer, Request
 from tests.servers.comfyui_nodes import OBJECT_INFO, Graph, validate
 from tests.servers.comfyui_pictures import preview
 from tests.servers.websocket import WebSocket
+from tests.support.helpers import when_free
 
 OUT_OF_MEMORY: Final = ("torch.OutOfMemoryError", "Allocation on device\nThis error means you ran out of memory.")
 SERVER_FEATURES: Final = {"supports_preview_metadata": True, "max_upload_size": 104857600}
@@ -96,7 +97,7 @@ class FakeComfy:
     def start(self) -> None:
         """Listen, on the same port as before."""
         self._running = True
-        self._http = ComfyHttpServer(self, self.port)
+        self._http = when_free(lambda: ComfyHttpServer(self, self.port))
         self.port = self._http.server_address[1]
         self._worker = threading.Thread(target=self._work, name="fake ComfyUI worker")
         self._worker.start()

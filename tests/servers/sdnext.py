@@ -24,6 +24,7 @@ from tests.servers.sdnext_jobs import (
     Refused,
     painted,
 )
+from tests.support.helpers import when_free
 
 API: Final = "/sdapi/v1/"
 
@@ -82,7 +83,7 @@ class FakeSdnext:
     def start(self) -> None:
         """Listen, on the same port as before."""
         self.engine = Engine(self.behaviour)
-        self._http = _Server(self, self.port)
+        self._http = when_free(lambda: _Server(self, self.port))
         self.port = self._http.server_address[1]
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from tests.servers.swarmui_jobs import Behaviour, Engine, Session
 from tests.servers.swarmui_params import MODELS, listed, params
 from tests.servers.websocket import WebSocket
+from tests.support.helpers import when_free
 
 GONE: Final = {
     "error": "Invalid session ID. You may need to refresh the page.",
@@ -56,7 +57,7 @@ class FakeSwarmui:
         if not self.behaviour.keeps_sessions:
             self.sessions.clear()
         self.engine = Engine(self.behaviour, self.params, self.models)
-        self._http = _Server(self, self.port)
+        self._http = when_free(lambda: _Server(self, self.port))
         self.port = self._http.server_address[1]
 
     def stop(self) -> None:

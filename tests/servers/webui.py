@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.servers.webui_settings import Refused
 from tests.servers.webui_site import API, OtherJob, Request, Site
+from tests.support.helpers import when_free
 
 GZIP_BYTES: Final = 1000
 Spoiled = Literal["cut", "garbage", "half", "empty"]
@@ -30,7 +31,7 @@ class FakeWebui(Site):
         self.canned: dict[str, tuple[int, bytes]] = {}  # answers to paths, as a proxy gives them
         self.broken_posts: set[str] = set()  # paths at which what is sent gets no answer
         self._others: list[OtherJob] = []
-        self._server = _Server(("127.0.0.1", port), self._handler())
+        self._server = when_free(lambda: _Server(("127.0.0.1", port), self._handler()))
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.01), name="fake web UI")

@@ -1,5 +1,6 @@
 """What several test modules need: time limits, example messages, and services that run in threads."""
 
+import errno
 import os
 import sqlite3
 import threading
@@ -73,6 +74,23 @@ def wait_until(
         assert not limit.passed, f"{what} did not come true within {seconds * TIME_FACTOR:g} s"
         waited = time.monotonic() - begin
         time.sleep(min(longest_poll, POLL_SECONDS + POLL_SHARE * waited))
+
+
+def when_free(listen: Callable[[], T]) -> T:
+    """Return what listens where something has ended; a connection of another program may have the port for a moment."""
+    made: list[T] = []
+
+    def bound() -> bool:
+        try:
+            made.append(listen())
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True
+
+    wait_until(bound, what="a free port")
+    return made[0]
 
 
 def call_in(loop: Loop, function: Callable[[], T]) -> T:
