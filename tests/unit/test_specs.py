@@ -256,11 +256,11 @@ def test_zero_is_a_value_of_what_is_needed() -> None:
 @pytest.mark.parametrize("text", ["<lora:" + "a" * 100_000, "<lora:a" + ":" * 100_000, "<lora:" * 20_000])
 def test_a_long_mark_without_an_end_is_read_in_no_time(text: str) -> None:
     """A prompt is somebody else's text: no such text keeps a service from answering."""
-    began = time.monotonic()
+    began = time.thread_time()
 
     check_value("variable.values[0]", VariableSpec(kind="str", loras=("a",)), text)
 
-    assert time.monotonic() - began < 0.2 * TIME_FACTOR
+    assert time.thread_time() - began < 0.2 * TIME_FACTOR  # of the processor, which others may have meanwhile
 
 
 def test_a_stage_whose_server_is_away_is_not_available() -> None:
