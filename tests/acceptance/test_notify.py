@@ -27,10 +27,11 @@ class Hook:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                hook.asked += 1
-                if hook.status == 200:
+                status = hook.status  # once: whoever sees that it was asked may change it at once
+                if status == 200:
                     hook.taken.append(json.loads(body))
-                self.send_response(hook.status)
+                hook.asked += 1
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

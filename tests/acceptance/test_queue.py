@@ -27,7 +27,7 @@ def wait_for(runner: ServiceProcess, job_id: str, state: str) -> JobView:
 
 def test_a_paused_queue_stays_so_over_a_kill_and_runs_urgent_jobs_first(workspace: Workspace) -> None:
     """`job pause`, `kill -9`, `job list` with the reason, `job resume`: then by priority."""
-    runner, _ = services(workspace, workers=1)
+    runner, _ = services(workspace, workers=1, steady=True)
     assert "paused; 0 jobs wait, 0 run" in workspace.run("job", "pause").err
     plain = submit_job(workspace)
     urgent = submit_job(workspace, priority=9)

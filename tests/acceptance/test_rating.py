@@ -6,9 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from bus.contracts.feedback import RatedReply, RateParams, RatingListParams, RatingListReply
-from bus.contracts.messages import ImageRated, RatingSummary, decode_body
-from bus.protocol.control import ControlError, FetchParams, FetchReply
+from bus.contracts.messages import ImageRated, RatingSummary
+from bus.protocol.control import ControlError
 from bus.transport.client import request
+from tests.support.checker import messages_of, whole_log
 from tests.support.experiment_files import pictures, services, submit
 from tests.support.helpers import wait_until
 from tests.support.workspace import (
@@ -27,10 +28,8 @@ BEFORE_THE_KILL = 40  # ratings
 
 
 def events(learning: ServiceProcess) -> list[ImageRated]:
-    """Return the ratings that were published."""
-    reply = learning.ask("fetch", FetchParams(prefix="image.rated."), FetchReply)
-    found = [decode_body(one.body) for one in reply.events]
-    return [one for one in found if isinstance(one, ImageRated)]
+    """Return the ratings that were published: all of them, however many came before the kill."""
+    return messages_of(whole_log(learning), ImageRated)
 
 
 def rate_until_killed(learning: ServiceProcess, experiment_id: str, images: list[str]) -> set[str]:

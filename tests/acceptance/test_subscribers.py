@@ -108,11 +108,12 @@ def test_a_subscriber_whose_connection_breaks_while_it_is_stopped_misses_nothing
     for service in (runner, learning):
         service.kill()
         service.start()
-    missed = [service.head for service in (runner, learning)]
+    ran, learned = runner.head, learning.head
     second = submit(workspace, program(values=5, jobs=30))
     wait_for_jobs(learning, experiment_id, 300)
     wait_for_jobs(learning, second, 150)
-    assert all(service.head > head + 150 for service, head in zip((runner, learning), missed, strict=True))
+    assert runner.head > ran + 150
+    assert learning.head > learned + 10, "the plan and the end of five variants: what comes together is told at once"
     stopped.send(signal.SIGCONT)
 
     wait_for_all(workspace, "stopped", runner, learning)
