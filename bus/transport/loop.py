@@ -82,6 +82,7 @@ class Loop:
         self.add(self._wake_read, self._woken)
         self._stopped = self._closed = False
         self.is_signalled = False  # a signal has ended `run`
+        self._is_hung_up = False  # it was, or came with, SIGHUP
         self._closing = threading.Lock()  # the only data shared with other threads: see `call`
         self._signals: dict[int, object] = {}
         self._forks = _Process.forks
@@ -199,7 +200,9 @@ class Loop:
         if self._signals:
             signal.set_wakeup_fd(-1)
             for number, previous in self._signals.items():
-                signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal gave us
+                # the second SIGHUP of a closed terminal must not end the process otherwise than the first one does
+                is_over = number == signal.SIGHUP and self._is_hung_up
+                signal.signal(number, signal.SIG_IGN if is_over else previous)  # type: ignore[arg-type]  # it was given
         self._readers.clear()
         while self._steps:
             self._steps.popleft().close()
@@ -275,4 +278,5 @@ class Loop:
         if self._stopped and number != signal.SIGHUP:  # of which a closed terminal and its shell send one each
             os._exit(128 + number)
         self.is_signalled = True
+        self._is_hung_up |= number == signal.SIGHUP
         self.stop()
