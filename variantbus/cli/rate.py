@@ -30,13 +30,13 @@ from variantbus.cli.keyboard import ask, going_on
 from variantbus.cli.output import json_option, json_text
 from variantbus.cli.rate_next import RatingSession
 from variantbus.cli.shown import fetch_still, is_still, save_shown
+from variantbus.client.experiments import STATISTICS_SECONDS
 from variantbus.reports.sheet import BACKGROUND
 from variantbus.reports.text import count_text
 
 DIGITS: Final = 8  # of a hash, for people
 GAP: Final = 16  # pixels between two pictures
 NONE: Final = "none"  # as stars: takes a rating back
-NEXT_SECONDS: Final = 30.0  # for the next pair: the service loads its statistics at the first request
 Answer = Outcome | Literal["undo", "quit"]
 QUESTION: Final = "better? [l]eft [r]ight [t]ie [b]oth bad [u]ndo [q]uit: "
 ANSWERS: Final[dict[str, Answer]] = {
@@ -165,7 +165,9 @@ class _Session:
 
     def pair(self) -> tuple[ImageRef, ImageRef]:
         """Return the next pair from the learning service."""
-        pair = request(self._learning, "comparison.next", self._experiment, PairReply, NEXT_SECONDS, keys=self._keys)
+        pair = request(
+            self._learning, "comparison.next", self._experiment, PairReply, STATISTICS_SECONDS, keys=self._keys
+        )
         if pair.hint and not self._is_told:
             click.echo(harmless(pair.hint), err=True)
             self._is_told = True

@@ -15,8 +15,8 @@ from bus.transport.client import request
 from bus.transport.keys import Keys
 from variantbus.cli.keyboard import ask, going_on
 from variantbus.cli.shown import save_shown
+from variantbus.client.experiments import STATISTICS_SECONDS
 
-NEXT_SECONDS: Final = 30.0  # for the next picture: the service loads its statistics at the first request
 PASSED: Final = 1000  # at most, that a request names
 QUESTION: Final = "stars? 1 2 3 4 5 [p]ass [u]ndo [q]uit: "
 ANSWERS: Final = {**{star: star for star in "12345"}, "p": "pass", "u": "undo", "q": "quit"}
@@ -49,7 +49,7 @@ class RatingSession:
 
     def _next(self) -> ImageRef | None:
         params = RatingNextParams(experiment_id=self._experiment_id, passed=self._passed[-PASSED:])
-        reply = request(self._learning, "rating.next", params, RatingNextReply, NEXT_SECONDS, keys=self._keys)
+        reply = request(self._learning, "rating.next", params, RatingNextReply, STATISTICS_SECONDS, keys=self._keys)
         self._tell(reply.hint)
         if reply.enough:
             self._tell(f"you can stop: {reply.enough}")

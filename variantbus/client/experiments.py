@@ -1,11 +1,14 @@
 """Small requests to the learning service about experiments, each as one function."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from bus.contracts.experiments import ExperimentListParams, ExperimentListReply, ExperimentParams, ExperimentView
 from bus.contracts.messages import ExperimentStatus, RecommendationUpdated
 from bus.transport.client import request
 from bus.transport.keys import Keys
+
+STATISTICS_SECONDS: Final = 30.0  # the service loads its statistics at the first request that needs them
 
 
 def shown(learning: str, experiment_id: str, keys: Keys | None = None) -> ExperimentView:
@@ -17,7 +20,7 @@ def shown(learning: str, experiment_id: str, keys: Keys | None = None) -> Experi
 def ask_recommendation(learning: str, experiment_id: str, keys: Keys | None = None) -> RecommendationUpdated:
     """Return the present recommendation of the learning service."""
     params = ExperimentParams(experiment_id=experiment_id)
-    return request(learning, "experiment.recommend", params, RecommendationUpdated, keys=keys)
+    return request(learning, "experiment.recommend", params, RecommendationUpdated, STATISTICS_SECONDS, keys=keys)
 
 
 def listed(

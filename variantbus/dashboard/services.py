@@ -16,7 +16,7 @@ from bus.protocol.doors import take
 from bus.protocol.validation import InvalidInputError
 from bus.transport.client import REQUEST_SECONDS, request
 from bus.transport.keys import Keys
-from variantbus.client.experiments import ask_recommendation
+from variantbus.client.experiments import STATISTICS_SECONDS, ask_recommendation
 from variantbus.client.health import Health, ask
 from variantbus.client.outputs import fetch_beginning, fetch_output, fetch_picture, open_output
 from variantbus.client.planning import create
@@ -118,12 +118,12 @@ class Services:
     def pair(self, experiment_id: str, passed: str) -> Any:
         """Return the pictures to compare next; `passed` are other pairs: `LEFT.RIGHT,LEFT.RIGHT`, with their hashes."""
         pairs = [one.split(".") for one in passed.split(",") if one]
-        return self._ask("comparison.next", {"experiment_id": experiment_id, "passed": pairs})
+        return self._ask("comparison.next", {"experiment_id": experiment_id, "passed": pairs}, STATISTICS_SECONDS)
 
     def next_picture(self, experiment_id: str, passed: str) -> Any:
         """Return the picture to rate next; `passed` are the hashes of others, separated by commas."""
         params = {"experiment_id": experiment_id, "passed": [one for one in passed.split(",") if one]}
-        return self._ask("rating.next", params)
+        return self._ask("rating.next", params, STATISTICS_SECONDS)
 
     def pipelines(self) -> Any:
         """Return the pipelines of the runner; where its files are is nothing for a browser."""
