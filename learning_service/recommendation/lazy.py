@@ -1,7 +1,8 @@
 """The statistics, imported when first used: numpy and scipy take a second, and not every installation has them."""
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bus.console.installing import install_command
 from bus.contracts.fields import VariantValue
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from learning_service.recommendation.next_picture import Suggestion
     from learning_service.recommendation.pairs import Pair
     from learning_service.recommendation.recommend import Recommendation
+
+
+_loaded: Final = threading.Event()
 
 
 class Statistics(NamedTuple):
@@ -45,4 +49,10 @@ def load_statistics() -> Statistics:
     except ImportError:
         text = f"the learning service needs numpy and scipy for it: {install_command('learning')}"
         raise ControlError("unavailable", text) from None
+    _loaded.set()
     return Statistics(recommend, next_pair, next_picture)
+
+
+def are_statistics_loaded() -> bool:
+    """Return whether `load_statistics` returns at once; on a busy machine the first call takes many seconds."""
+    return _loaded.is_set()

@@ -27,7 +27,7 @@ from learning_service.experiments.failures import Failures, reason_of
 from learning_service.experiments.model import Experiment
 from learning_service.experiments.plan import plan_space
 from learning_service.experiments.space import Space
-from learning_service.recommendation.lazy import load_statistics
+from learning_service.recommendation.lazy import are_statistics_loaded, load_statistics
 from learning_service.recommendation.observations import Observations, objective_of, observe
 from learning_service.recommendation.obstacles import changeless_text, problem_of, remark_on
 from learning_service.storage.store import LearningStore
@@ -92,11 +92,12 @@ class Recommender:
         """Return what `shown` does, but for all results of an experiment that has ended.
 
         Its last results wait for their turn; who looks at it, or saves a report of it, should not see the answer to
-        fewer results than are there. One of many values is not made in between: it would take too long.
+        fewer results than are there. What would take long is not made in between: such as one of many values.
         """
         name, known = experiment.experiment_id, self.shown(experiment)
         is_current = not self._store.stale.has(name) or not experiment.has_ended
-        if is_current or self.failures.find(name) or len(experiment.variants) > MANY_VALUES:
+        is_quick = are_statistics_loaded() and len(experiment.variants) <= MANY_VALUES
+        if is_current or not is_quick or self.failures.find(name):
             return known
         try:
             seen = yield from self._observe(experiment)
