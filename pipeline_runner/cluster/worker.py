@@ -35,6 +35,9 @@ from pipeline_runner.queue.service import JobService
 
 ROOM_SECONDS: Final = 1.0  # between two looks for room on the disk
 REST_SECONDS: Final = 2.0  # until a queue that was empty is looked at again, unless somebody says that there are jobs
+LATE_SECONDS: Final = (
+    0.1  # by which a server may hear of a job after those who wait for it: 3 % of fetches found it empty
+)
 AT_ONCE: Final = 2  # fetches of a pipeline
 HELP: Final = {
     "variantbus_cluster_tickets": "Jobs of the cluster that this runner has taken and whose ends are not acknowledged.",
@@ -70,6 +73,7 @@ class Worker:
         self._fetches: Counter[str] = Counter()
         self._rests: dict[str, float] = {}  # until when nothing is fetched, by the steady clock
         self._wakes = 0
+        self._woken = 0.0  # the last time, by the steady clock
         self._lacks_room = False  # on the disk: what is fetched is only delivered once more, until it counts as deadly
         self._looks_at = 0.0  # for room, by the steady clock
         self._redelivered = 0
@@ -87,6 +91,7 @@ class Worker:
     def wake(self) -> None:
         """Look at once: there are new jobs."""
         self._wakes += 1
+        self._woken = time.monotonic()
         self._rests.clear()
         self.look()
 
@@ -119,8 +124,11 @@ class Worker:
             logger.warning("jobs of %s cannot be fetched: %s", pipeline, found)
             self.failed()
         if not more and wakes == self._wakes:
+            now = time.monotonic()
+            is_early = not offers and now < self._woken + LATE_SECONDS
             # runners that found nothing at the same time do not all ask again at the same time
-            self._rests[pipeline] = time.monotonic() + REST_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+            rest = LATE_SECONDS if is_early else REST_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+            self._rests[pipeline] = now + rest
         if offers and self._rules:
             try:
                 self._admit(self._rules, offers)

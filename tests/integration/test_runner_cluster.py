@@ -9,13 +9,16 @@ from nats.js.errors import NoKeysError
 from nats.js.kv import KeyValue
 
 from bus.cluster import names
+from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
 from bus.cluster.messages import Announcement, unpack
 from bus.contracts.jobs import SubmitParams, SubmitReply
+from pipeline_runner.cluster import worker
+from pipeline_runner.cluster.taking import Offer, take
 from tests.support.cluster_runners import Cluster, gated
 from tests.support.factories import context, request_for
 from tests.support.held_pipelines import ask, refusal, wait_for
-from tests.support.helpers import REPLY_SECONDS, wait_until
+from tests.support.helpers import REPLY_SECONDS, TIME_FACTOR, wait_until
 from tests.support.nats_servers import NatsServers
 
 
@@ -51,10 +54,34 @@ def test_only_what_can_start_is_fetched_and_the_urgent_first(cluster: Cluster) -
     wait_until(lambda: runner.gated.ran == ["first"], what="a job that runs")
     cluster.publish(gated("low", priority=-1), gated("normal"), gated("high", priority=3))
     assert runner.metric("tickets") == 1
+    wait_until(lambda: cluster.waiting("gated", "high") == 1, what="an urgent job that can be handed out")
     runner.gated.is_open = True
     for name in ("first", "high", "normal", "low"):
         cluster.ended(name)
     assert runner.gated.ran == ["first", "high", "normal", "low"]
+
+
+def test_a_job_that_its_server_hears_of_late_is_looked_for_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The word that there is one may be quicker than the job; alone, it waited for the next look of a runner."""
+    monkeypatch.setattr(worker, "REST_SECONDS", 3600.0)
+    monkeypatch.setattr(worker, "LATE_SECONDS", 0.3 * TIME_FACTOR)
+    runner = cluster.runner()
+    member = runner.thread.service._cluster
+    assert member
+    wait_until(lambda: "gated" in runner.thread.call(lambda: dict(member._worker._rests)), what="an empty queue")
+    looks = []
+
+    async def too_early(connection: Connection, pipeline: str, most: int) -> tuple[list[Offer], bool]:
+        looks.append(pipeline)
+        return await take(connection, pipeline, most) if looks.count(pipeline) > 1 else ([], False)
+
+    monkeypatch.setattr(worker, "take", too_early)
+    cluster.publish(gated("alone"))
+
+    assert cluster.ended("alone").result.success
+    assert looks.count("gated") >= 2
 
 
 def test_a_job_that_has_ended_is_not_run_but_acknowledged(cluster: Cluster) -> None:

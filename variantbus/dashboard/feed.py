@@ -118,15 +118,15 @@ class Feed:
 
     async def _follow(self) -> None:
         addresses = [self._services.learning, self._services.runner]
-        followed: set[str] = set()  # nothing that these publish is missed any more
+        unheard = set(addresses)  # what these publish may be missed yet
         async with AsyncSubscriber(
             addresses, PREFIXES, start=Start.NOW, on_notice=self._on_notice, keys=self._keys
         ) as subscriber:
             while True:
-                for delivery in await subscriber.receive(LOOK_SECONDS if {*addresses} - followed else None):
+                for delivery in await subscriber.receive(LOOK_SECONDS if unheard else None):
                     self._deliver(delivery)
-                if new := {one.address for one in subscriber.states() if one.ready} - followed:
-                    followed |= new
+                if unheard and (new := {one.address for one in subscriber.states() if one.ready} & unheard):
+                    unheard -= new
                     self._reload()  # a page that was quicker: no event tells of what has happened between
 
     def _on_notice(self, address: str, _prefix: str, notice: Notice) -> None:
