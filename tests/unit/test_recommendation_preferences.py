@@ -17,8 +17,6 @@ from learning_service.recommendation.preferences import (
 )
 from learning_service.recommendation.worths import DEVIATIONS, Tally
 
-RANDOM = np.random.default_rng(3)
-
 
 def told(wins: Array, ties: Array) -> Tally:
     """Return answers about values that were all compared, but for those about which there are none."""
@@ -28,16 +26,17 @@ def told(wins: Array, ties: Array) -> Tally:
 
 def counts(values: int, highest: int) -> tuple[Array, Array]:
     """Return wins and ties of each against each."""
-    wins = RANDOM.integers(0, highest, (values, values)).astype(float)
+    random = np.random.default_rng(3)
+    wins = random.integers(0, highest, (values, values)).astype(float)
     np.fill_diagonal(wins, 0)
-    ties = np.triu(RANDOM.integers(0, highest, (values, values)), 1).astype(float)
+    ties = np.triu(random.integers(0, highest, (values, values)), 1).astype(float)
     return wins, ties + ties.T
 
 
 def test_slopes_are_those_of_the_likelihood() -> None:
     """Gradient and curvature agree with small steps."""
     wins, ties = counts(5, 4)
-    point, step = RANDOM.normal(size=6), 1e-5
+    point, step = np.random.default_rng(4).normal(size=6), 1e-5
     gradient, curvature = _slopes(point[None], wins, ties)
     around = np.stack([point + np.eye(6) * step, point - np.eye(6) * step])
     rise = [_log_likelihood(points, wins, ties) for points in around]
@@ -177,8 +176,9 @@ def test_one_prompt_alone_says_nothing_of_others() -> None:
 @pytest.mark.parametrize("prompts", [1, 3])
 def test_many_values_are_fitted_as_few_are(layout: Layout, prompts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sparse way leads to the same means, deviations and probabilities, but for the luck of the sample."""
-    worths = -((np.arange(28) - 20.0)[:, None] ** 2) / 100 + RANDOM.normal(size=(28, prompts)) / 2
-    seen = tally(asked_under(prompts, worths, RANDOM), dict(enumerate(range(28))), prompts)  # two are never compared
+    random = np.random.default_rng(5)
+    worths = -((np.arange(28) - 20.0)[:, None] ** 2) / 100 + random.normal(size=(28, prompts)) / 2
+    seen = tally(asked_under(prompts, worths, random), dict(enumerate(range(28))), prompts)  # two are never compared
     seen.ties[3, 5] = seen.ties[5, 3] = 2
     few = believe_preferences(layout, seen)
     monkeypatch.setattr(preferences, "MANY", 0)
