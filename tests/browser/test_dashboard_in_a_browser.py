@@ -124,12 +124,12 @@ def test_from_the_plan_to_an_answer_that_survives_a_kill(page: Page, deployment:
     expect(page.locator(".cell .stars")).to_have_count(4, timeout=WAIT)
     page.locator(".cell").first.click()
     expect(page.locator(".viewer")).to_be_visible()  # it follows the address, so keys may come before it
-    page.keyboard.press("1")
+    page.keyboard.press("3")
     page.keyboard.press("Escape")
     expect(page.locator(".viewer")).to_have_count(0)
     page.get_by_role("link", name="Answer").click()
     expect(page.locator(".plot tbody tr")).to_have_count(2)
-    wait_until(lambda: 1 in [one.stars for one in ratings(deployment.learning, experiment_id)], what="the star")
+    wait_until(lambda: 3 in [one.stars for one in ratings(deployment.learning, experiment_id)], what="the star")
     assert len(ratings(deployment.learning, experiment_id)) == 4
 
 
