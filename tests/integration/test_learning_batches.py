@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from bus.contracts.messages import EventRejected, VariantStatus, encode_body
 from bus.eventlog.transaction import Transaction
 from bus.subscriber.delivery import Delivery
+from learning_service.events import consumer
 from learning_service.events.router import JobEvent
 from learning_service.experiments import variants
 from learning_service.experiments.model import variant_status
@@ -52,12 +53,6 @@ class Bench(consumer_bench.Bench):
                 planned.put(replace(variant, jobs=planned_jobs(index, SEEDS, name)))
             with self.log.transaction() as tx:
                 self.store.insert(tx, planned)
-
-    def take(self, batch: list[Delivery]) -> None:
-        """Let events come together; a busy machine applies them in several turns."""
-        self.consumer.on_batch(batch)
-        while self.consumer._waiting:
-            self.loop.step(0)
 
     def statuses(self) -> list[VariantStatus]:
         """Return all that was published of variants."""
@@ -162,6 +157,7 @@ def test_the_events_of_a_batch_are_one_new_state_and_one_status_a_variant(monkey
         return fold(variant, events)
 
     monkeypatch.setattr(variants, "advanced", counted)
+    monkeypatch.setattr(consumer, "HANDLE_SECONDS", 10.0)  # a slow machine has a batch in parts, with a state for each
     jobs = [script("exp-1", index, repeat) for repeat in range(3) for index in (0, 1)]
     events: list[JobEvent] = [event for job in jobs for event in (job.queued(), job.started(), job.completed())]
     with bench() as one:

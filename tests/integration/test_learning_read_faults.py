@@ -127,7 +127,7 @@ def test_a_value_that_no_column_takes_rejects_its_event_alone(tmp_path: Path) ->
         bad = JobScript(context(repeat=2**63), f"{EXPERIMENT}.0.1.0").completed(well("b"))
         other = JobScript(context(1, 4.0)).completed(well("c"))
 
-        one.consumer.on_batch([delivery(2, bad), delivery(3, other)])
+        one.take([delivery(2, bad), delivery(3, other)])
 
         assert (one.rejected(), one.asked, one.store.reconciles()) == (["handler_error"], [RUNNER], [RUNNER])
         assert one.position().offset == 3

@@ -43,6 +43,12 @@ class Bench:
         """Let events come from the runner, the first one with this offset."""
         self.consumer.on_batch([delivery(number, event) for number, event in enumerate(events, offset)])
 
+    def take(self, batch: list[Delivery]) -> None:
+        """Let events come together; a busy machine applies them in several turns."""
+        self.consumer.on_batch(batch)
+        while self.consumer._waiting:
+            self.loop.step(0)
+
     def variant(self) -> Variant:
         """Return the first variant as it is on disk."""
         experiment = LearningStore(self.log).find(EXPERIMENT)
