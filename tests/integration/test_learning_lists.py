@@ -318,10 +318,12 @@ def test_an_earlier_answer_about_time_is_made_again(services: Services, tmp_path
             tx.execute("UPDATE experiments SET summary = NULL")
     learning = services.learning(services.scripted().address)
 
-    def newest() -> RecommendationUpdated | None:
-        return show(learning).recommendation
+    def newest() -> RecommendationUpdated:
+        made = learning.logged("recommendation.updated.")[-1]
+        assert isinstance(made, RecommendationUpdated)
+        return made
 
-    wait_until(lambda: (made := newest()) is not None and made.value == 4.0, what="the answer")
+    wait_until(lambda: newest().value == 4.0, what="the answer")  # `show` has it before it is published
     assert query(learning, "SELECT count(*) FROM stale") == [(0,)]
 
 
