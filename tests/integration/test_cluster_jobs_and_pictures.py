@@ -16,7 +16,7 @@ from bus.cluster.access import parse_access
 from bus.cluster.connection import Connection
 from bus.cluster.errors import ClusterError
 from bus.cluster.faults import asked
-from tests.support.clusters import connected
+from tests.support.clusters import connected, wait_for_pending
 from tests.support.helpers import wait_until
 from tests.support.nats_servers import NatsServers
 
@@ -35,17 +35,6 @@ def connection(no_leaks: None, nats: NatsServers) -> Iterator[Connection]:  # no
 async def _prepared(connection: Connection) -> None:
     await connection.ready()
     await streams.ensure(connection.js)
-
-
-def _wait_for_pending(connection: Connection, pipeline: str, jobs: dict[str, int]) -> None:
-    """Wait until those who hand out jobs know of them: the server says before that it has taken one."""
-    js, run = connection.js, connection.run
-
-    def are_known() -> bool:
-        found = {band: run(js.consumer_info(names.JOBS, names.consumer_of(pipeline, band)), SECONDS) for band in jobs}
-        return {band: one.num_pending for band, one in found.items()} == jobs
-
-    wait_until(are_known, what="jobs that can be handed out")
 
 
 async def _read(js: JetStreamContext, picture: pictures.Picture, sha256: str) -> bytes:
@@ -124,7 +113,7 @@ def test_jobs_are_fetched_by_band_and_none_waits_where_none_is(connection: Conne
     assert run(jobs.fetch(client, js, "a pipeline", 3), SECONDS) == []
     for band, name in (("low", "1"), ("normal", "a.b c"), ("high", "3"), ("normal", "4")):
         run(js.publish(names.job_subject("a pipeline", band, name), name.encode()), SECONDS)
-    _wait_for_pending(connection, "a pipeline", {"high": 1, "normal": 2, "low": 1})
+    wait_for_pending(connection, "a pipeline", {"high": 1, "normal": 2, "low": 1})
     found = run(jobs.fetch(client, js, "a pipeline", 3), SECONDS)
     assert [(one.request, one.deliveries) for one in found] == [(b"3", 1), (b"a.b c", 1), (b"4", 1)]
     assert run(jobs.fetch(client, js, "another", 3), SECONDS) == []

@@ -16,6 +16,7 @@ from bus.contracts.jobs import SubmitParams, SubmitReply
 from pipeline_runner.cluster import worker
 from pipeline_runner.cluster.taking import Offer, take
 from tests.support.cluster_runners import Cluster, gated
+from tests.support.clusters import wait_for_pending
 from tests.support.factories import context, request_for
 from tests.support.held_pipelines import ask, refusal, wait_for
 from tests.support.helpers import REPLY_SECONDS, TIME_FACTOR, wait_until
@@ -54,7 +55,7 @@ def test_only_what_can_start_is_fetched_and_the_urgent_first(cluster: Cluster) -
     wait_until(lambda: runner.gated.ran == ["first"], what="a job that runs")
     cluster.publish(gated("low", priority=-1), gated("normal"), gated("high", priority=3))
     assert runner.metric("tickets") == 1
-    wait_until(lambda: cluster.waiting("gated", "high") == 1, what="an urgent job that can be handed out")
+    wait_for_pending(cluster.client.connection, "gated", {"high": 1})
     runner.gated.is_open = True
     for name in ("first", "high", "normal", "low"):
         cluster.ended(name)

@@ -188,10 +188,6 @@ class Cluster:
         """Count the messages of a stream."""
         return self.client.count(stream)
 
-    def waiting(self, pipeline: str, band: str) -> int:
-        """Count the jobs that can be handed out: those of which the server that does it has heard."""
-        return self.run(self.js.consumer_info(names.JOBS, names.consumer_of(pipeline, band))).num_pending or 0
-
     def wait_until_empty(self) -> None:
         """Wait until all jobs are acknowledged."""
         wait_until(lambda: self.count(names.JOBS) == 0, SECONDS, what="an empty queue", longest_poll=0.2)

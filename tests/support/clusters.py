@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 import nats.errors
 
-from bus.cluster import streams
+from bus.cluster import names, streams
 from bus.cluster.access import parse_access
 from bus.cluster.connection import Connection, Work
 from bus.cluster.errors import ClusterError, ClusterRefusedError
@@ -69,6 +69,18 @@ def connected(url: str) -> Iterator[Client]:
         yield client
     finally:
         client.connection.close()
+
+
+def wait_for_pending(connection: Connection, pipeline: str, jobs: dict[str, int]) -> None:
+    """Wait until those who hand out jobs know of them: the server says before that it has taken one."""
+    js, run = connection.js, connection.run
+
+    def are_known() -> bool:
+        consumers = {band: names.consumer_of(pipeline, band) for band in jobs}
+        found = {band: run(js.consumer_info(names.JOBS, one), ANSWER_SECONDS) for band, one in consumers.items()}
+        return {band: one.num_pending for band, one in found.items()} == jobs
+
+    wait_until(are_known, what="jobs that can be handed out")
 
 
 def end(run: str, **fields: Any) -> End:

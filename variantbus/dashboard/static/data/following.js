@@ -133,7 +133,10 @@ const TAKERS = {
     state.list.drop(body.experiment_id);
     if (state.open?.id === body.experiment_id) lose(state.open);
   },
-  "variant.status": (body) => (state.open.takeVariant(body), lookForEnds()),
+  "variant.status": (body) => {
+    state.open.takeVariant(body);
+    lookForEnds();
+  },
   "job.queued": (body) => state.open.moveCell(body, "queued"),
   "job.started": (body) => state.open.moveCell(body, "running"),
   "job.progress": (body) => state.open.moveCell(body, "running", { progress: body.fraction, preview: body.preview ?? null }),
